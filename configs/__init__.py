@@ -1,0 +1,1 @@
+"""Experiment configurations: one file an experiment, complete and locked."""

@@ -1,0 +1,105 @@
+"""Every key that the code reads, with its default. The other configs start from this one.
+
+Lengths carry their unit: of `x_epochs` and `x_steps` exactly one may be set, the other stays None.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+ConfigDict = ml_collections.ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """Returns the complete, locked default configuration: MobileNetV2 1.0 on ImageNet at 224."""
+    config = ConfigDict()
+    config.seed = 0
+    config.batch_size = 256  # images per step, over all devices and hosts
+    config.total_epochs = config_dict.placeholder(float)
+    config.total_steps = config_dict.placeholder(int)
+
+    # None is the network's own default (mobilenet/architecture.py); a knob that the network
+    # does not have must stay None.
+    config.model = model = ConfigDict()
+    model.name = "mobilenet_v2"
+    model.width = 1.0
+    model.resolution = 224  # pixels, the side of the square input
+    model.expansion = config_dict.placeholder(float)  # V2: t
+    model.bottleneck = config_dict.placeholder(str)  # V2: linear | relu6
+    model.shortcut = config_dict.placeholder(str)  # V2: bottleneck | expansion | none
+    model.convolution = config_dict.placeholder(str)  # V1: separable | full
+    model.depth = config_dict.placeholder(str)  # V1: full | shallow
+    model.activation = config_dict.placeholder(str)  # relu6 | relu
+    model.padding = config_dict.placeholder(str)  # same | symmetric
+    model.stem_stride = config_dict.placeholder(int)  # 2 | 1
+    model.output_stride = config_dict.placeholder(int)  # 32 | 16 | 8
+    model.dropout = config_dict.placeholder(float)  # share of features dropped before the logits
+    model.norm_epsilon = config_dict.placeholder(float)
+    model.norm_momentum = config_dict.placeholder(float)  # share of the old statistics kept
+    model.norm_group_size = config_dict.placeholder(int)  # images; None: the whole global batch
+    config.compute_dtype = "bfloat16"  # parameters, statistics, logits and loss stay float32
+
+    config.data = data = ConfigDict()
+    data.name = "imagenet2012"  # any TFDS dataset with `image` and `label`
+    data.data_dir = config_dict.placeholder(str)  # None: TFDS's own default
+    data.train_split = "train"
+    data.eval_split = "validation"
+    data.train_crop = "inception"  # inception | pad_crop | none
+    data.crop_area = (0.05, 1.0)  # inception: share of the image
+    data.crop_aspect = (0.75, 4 / 3)  # inception: width / height
+    data.crop_padding = 4  # pad_crop: pixels on each side, at the network's resolution
+    data.eval_crop = "center"  # center | central_fraction
+    data.eval_fraction = 0.875  # center: resolution / resized short side; else the share kept
+    data.decoder = "simplejpeg"  # simplejpeg | opencv
+    data.interpolation = "bilinear"  # bilinear | bicubic | area
+    data.on_corrupt = "raise"  # raise | skip (and count)
+    data.num_threads = 2
+    data.num_workers = 0  # processes; 0 reads in threads of this one
+    data.prefetch_batches = 4
+
+    config.augment = augment = ConfigDict()
+    augment.flip = True
+    augment.mean = (127.5, 127.5, 127.5)  # of pixel values in 0..255
+    augment.stddev = (127.5, 127.5, 127.5)
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "rmsprop"  # sgd | rmsprop | adamw
+    optimizer.momentum = 0.9  # sgd, rmsprop
+    optimizer.nesterov = False  # sgd
+    optimizer.rms_decay = 0.9  # rmsprop
+    optimizer.epsilon = 1.0  # rmsprop: inside the root; adamw: outside
+    optimizer.beta1 = 0.9  # adamw
+    optimizer.beta2 = 0.999  # adamw
+    optimizer.weight_decay = 4e-5
+    optimizer.weight_decay_on = "dense_kernels"  # all | kernels | dense_kernels (not depthwise)
+    optimizer.clip_norm = config_dict.placeholder(float)  # of the global gradient
+    optimizer.accumulation_steps = 1  # micro-batches per step
+
+    config.schedule = schedule = ConfigDict()
+    schedule.name = "exponential"  # constant | exponential | cosine
+    schedule.learning_rate = 0.045  # the peak
+    schedule.warmup_epochs = config_dict.placeholder(float)
+    schedule.warmup_steps = config_dict.placeholder(int)
+    schedule.decay_factor = 0.98  # exponential: factor at every decay length
+    schedule.decay_epochs = 1.0  # exponential
+    schedule.decay_steps = config_dict.placeholder(int)
+    schedule.staircase = True  # exponential: by steps, not continuously
+    schedule.final_learning_rate = 0.0  # cosine: where it ends
+
+    config.label_smoothing = 0.1
+    config.ema_decay = config_dict.placeholder(float)  # None: no moving average of the weights
+
+    config.evaluation = evaluation = ConfigDict()
+    evaluation.batch_size = 256
+    evaluation.every_epochs = 1.0
+    evaluation.every_steps = config_dict.placeholder(int)
+    evaluation.weights = "ema"  # ema | raw; ema needs ema_decay
+
+    config.checkpoint = checkpoint = ConfigDict()
+    checkpoint.every_epochs = 1.0
+    checkpoint.every_steps = config_dict.placeholder(int)
+    checkpoint.keep = 3  # the last ones; the best is kept besides
+
+    config.log = log = ConfigDict()
+    log.every_steps = 100
+    log.tensorboard = True
+    return config.lock()

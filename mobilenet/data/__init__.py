@@ -1,0 +1,1 @@
+"""Input: TFDS datasets in ArrayRecord form, read by random access and batched by Grain."""

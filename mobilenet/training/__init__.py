@@ -1,0 +1,1 @@
+"""Training: state, step and loop, and what they are made of."""
