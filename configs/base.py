@@ -86,13 +86,12 @@ def get_config() -> ConfigDict:
     schedule.final_learning_rate = 0.0  # cosine: where it ends
 
     config.label_smoothing = 0.1
-    config.ema_decay = config_dict.placeholder(float)  # None: no moving average of the weights
+    config.ema_decay = config_dict.placeholder(float)  # None: no moving average; else it is evaluated
 
     config.evaluation = evaluation = ConfigDict()
     evaluation.batch_size = 256
     evaluation.every_epochs = 1.0
     evaluation.every_steps = config_dict.placeholder(int)
-    evaluation.weights = "ema"  # ema | raw; ema needs ema_decay
 
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every_epochs = 1.0
