@@ -1,12 +1,18 @@
 """Every key that the code reads, with its default. The other configs start from this one.
 
 Lengths carry their unit: of `x_epochs` and `x_steps` exactly one may be set, the other stays None.
+Keys made by `_optional` can be set back to None on the command line, which replaces a length given
+in one unit by one in the other: `--config.total_epochs=None --config.total_steps=100`.
 """
 
-import ml_collections
 from ml_collections import config_dict
+from ml_collections.config_dict import ConfigDict
 
-ConfigDict = ml_collections.ConfigDict
+
+def _optional(value: float | None = None) -> config_dict.FieldReference:
+    # ml_collections parses None on the command line only for fields without a type; the code that
+    # reads such a key checks its type instead.
+    return config_dict.FieldReference(value, field_type=object)
 
 
 def get_config() -> ConfigDict:
@@ -14,8 +20,8 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.batch_size = 256  # images per step, over all devices and hosts
-    config.total_epochs = config_dict.placeholder(float)
-    config.total_steps = config_dict.placeholder(int)
+    config.total_epochs = _optional()
+    config.total_steps = _optional()
 
     # None is the network's own default (mobilenet/architecture.py); a knob that the network
     # does not have must stay None.
@@ -66,36 +72,37 @@ def get_config() -> ConfigDict:
     optimizer.momentum = 0.9  # sgd, rmsprop
     optimizer.nesterov = False  # sgd
     optimizer.rms_decay = 0.9  # rmsprop
-    optimizer.epsilon = 1.0  # rmsprop: inside the root; adamw: outside
+    # rmsprop: inside the root, None is 1.0; adamw: outside the root, None is 1e-8.
+    optimizer.epsilon = _optional()
     optimizer.beta1 = 0.9  # adamw
     optimizer.beta2 = 0.999  # adamw
     optimizer.weight_decay = 4e-5
     optimizer.weight_decay_on = "dense_kernels"  # all | kernels | dense_kernels (not depthwise)
-    optimizer.clip_norm = config_dict.placeholder(float)  # of the global gradient
+    optimizer.clip_norm = _optional()  # of the global gradient
     optimizer.accumulation_steps = 1  # micro-batches per step
 
     config.schedule = schedule = ConfigDict()
     schedule.name = "exponential"  # constant | exponential | cosine
     schedule.learning_rate = 0.045  # the peak
-    schedule.warmup_epochs = config_dict.placeholder(float)
-    schedule.warmup_steps = config_dict.placeholder(int)
+    schedule.warmup_epochs = _optional()
+    schedule.warmup_steps = _optional()
     schedule.decay_factor = 0.98  # exponential: factor at every decay length
-    schedule.decay_epochs = 1.0  # exponential
-    schedule.decay_steps = config_dict.placeholder(int)
+    schedule.decay_epochs = _optional(1.0)  # exponential
+    schedule.decay_steps = _optional()
     schedule.staircase = True  # exponential: by steps, not continuously
     schedule.final_learning_rate = 0.0  # cosine: where it ends
 
     config.label_smoothing = 0.1
-    config.ema_decay = config_dict.placeholder(float)  # None: no moving average; else it is evaluated
+    config.ema_decay = _optional()  # None: no moving average; else it is evaluated
 
     config.evaluation = evaluation = ConfigDict()
     evaluation.batch_size = 256
-    evaluation.every_epochs = 1.0
-    evaluation.every_steps = config_dict.placeholder(int)
+    evaluation.every_epochs = _optional(1.0)
+    evaluation.every_steps = _optional()
 
     config.checkpoint = checkpoint = ConfigDict()
-    checkpoint.every_epochs = 1.0
-    checkpoint.every_steps = config_dict.placeholder(int)
+    checkpoint.every_epochs = _optional(1.0)
+    checkpoint.every_steps = _optional()
     checkpoint.keep = 3  # the last ones; the best is kept besides
 
     config.log = log = ConfigDict()
