@@ -61,7 +61,9 @@ def make_optimizer(
         stages = [decay, scale, to_rate, optax.trace(optimizer.momentum)]
     else:
         epsilon = _ADAM_EPSILON if epsilon is None else epsilon
-        scale = optax.scale_by_adam(optimizer.beta1, optimizer.beta2, eps=epsilon)
+        scale = _promote_implicitly(
+            optax.scale_by_adam(optimizer.beta1, optimizer.beta2, eps=epsilon)
+        )
         stages = [scale, decay, to_rate]
     if optimizer.clip_norm is not None:
         stages = [optax.clip_by_global_norm(optimizer.clip_norm), *stages]
@@ -112,6 +114,21 @@ def decay_mask(
         return rule == "kernels" or names[-2:-1] != ["depthwise"]
 
     return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def _promote_implicitly(transform: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Lets a transform of optax work where JAX is told to promote no dtypes.
+
+    optax's bias correction raises a float to the power of an int32 count.
+    """
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        with jax.numpy_dtype_promotion("standard"):
+            return transform.update(updates, state, params)
+
+    return optax.GradientTransformation(transform.init, update)
 
 
 def _check(optimizer: ml_collections.ConfigDict) -> None:

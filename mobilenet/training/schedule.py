@@ -10,7 +10,7 @@ import math
 import jax.numpy as jnp
 import ml_collections
 import optax
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from mobilenet.errors import ConfigError
 from mobilenet.training.lengths import resolve_steps
@@ -83,7 +83,12 @@ def _make_decay(
                 f"config.schedule.final_learning_rate must be between 0 and the peak {peak}, "
                 f"not {final}."
             )
-        return optax.cosine_decay_schedule(peak, total_steps, alpha=final / peak)
+
+        def cosine(step: Int[Array, ""]) -> Float[Array, ""]:
+            wave = (1 + jnp.cos(math.pi * jnp.minimum(step / total_steps, 1.0))) / 2
+            return final + (peak - final) * wave
+
+        return cosine
     factor = schedule.decay_factor
     if not 0 < factor <= 1:
         raise ConfigError(
