@@ -308,32 +308,42 @@ ARCHITECTURES: dict[str, Callable[..., Architecture]] = {
 }
 
 
+@dataclasses.dataclass
+class _Grid:
+    """How densely the input has been sampled so far."""
+
+    output_stride: int
+    stride: int = 1
+    dilation: int = 1
+
+    def advance(self, stride: int) -> tuple[int, int]:
+        """Returns the stride and dilation of a layer; a stride too many becomes dilation.
+
+        The layer that loses its stride keeps the old dilation: only later ones see a denser grid
+        (slim nets/mobilenet/mobilenet.py, `rate`).
+        """
+        dilation = self.dilation
+        if self.stride * stride > self.output_stride:
+            self.dilation *= stride
+            return 1, dilation
+        self.stride *= stride
+        return stride, dilation
+
+
 def _expand_rows(architecture: Architecture) -> Iterator[Block]:
     """Yields the concrete blocks of the rows: widths scaled, strides and dilations settled."""
 
     def scale(channels: int, min_width: float = 0.0) -> int:
         return architecture.rounding(channels * max(architecture.width, min_width))
 
-    def settle(stride: int) -> tuple[int, int]:
-        """Turns a stride beyond the output stride into dilation (slim mobilenet.py `rate`).
-
-        The layer that loses its stride keeps the old dilation: only later ones see a denser grid.
-        """
-        nonlocal current_stride, dilation
-        used = dilation
-        if current_stride * stride > architecture.output_stride:
-            dilation *= stride
-            return 1, used
-        current_stride *= stride
-        return stride, used
-
     activation = architecture.activation
-    channels, current_stride, dilation, number = 3, 1, 1, 0
+    grid = _Grid(architecture.output_stride)
+    channels, number = 3, 0
     previous: Block | None = None
     for row in architecture.rows:
         if isinstance(row, ConvRow):
             out = scale(row.channels, row.min_width)
-            stride, rate = settle(row.stride)
+            stride, rate = grid.advance(row.stride)
             rate = rate if row.kernel_size > 1 else 1
             layer = Layer("conv", "conv", channels, out, row.kernel_size, stride, rate, activation)
             previous = Block(row.name, (layer,))
@@ -343,7 +353,7 @@ def _expand_rows(architecture: Architecture) -> Iterator[Block]:
         out = scale(row.channels)
         for repeat in range(row.repeats):
             number += 1
-            stride, rate = settle(row.stride if repeat == 0 else 1)
+            stride, rate = grid.advance(row.stride if repeat == 0 else 1)
             if isinstance(row, SeparableRow):
                 layers = _separable_layers(row, channels, out, stride, rate, activation)
                 previous = Block(f"block_{number}", layers)
@@ -396,7 +406,9 @@ def _shortcut(kind: str, layers: Sequence[Layer], previous: Block | None) -> str
 
 def _with_stem_stride(rows: tuple[Row, ...], stride: int) -> tuple[Row, ...]:
     _check_choice("stem_stride", stride, (2, 1))
-    return (dataclasses.replace(rows[0], stride=stride), *rows[1:])  # type: ignore[call-arg]
+    stem, *others = rows
+    assert isinstance(stem, ConvRow)
+    return (dataclasses.replace(stem, stride=stride), *others)
 
 
 def _checked(architecture: Architecture) -> Architecture:

@@ -5,7 +5,6 @@ included, as both papers count. Normalisation, activation, pooling and bias are 
 """
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 
 from mobilenet.architecture import Architecture, Layer
@@ -59,15 +58,17 @@ def walk(
     """
     shape = (height or architecture.resolution, width or architecture.resolution, 3)
     expansion = 0
-    for block, following in itertools.pairwise((*architecture.blocks, None)):
+    shortcuts = [block.shortcut for block in architecture.blocks]
+    for block, next_shortcut in zip(architecture.blocks, [*shortcuts[1:], "none"], strict=True):
         block_input = _size(shape)
+        # While these run, an expansion waits to be joined to the next one.
+        waiting = {"expand"} if block.shortcut == "expansion" else set()
+        waiting |= {"project"} if next_shortcut == "expansion" else set()
         for position, layer in enumerate(block.layers):
             held = 0
             if block.shortcut == "bottleneck" and position > 0:
                 held = block_input
-            elif block.shortcut == "expansion" and layer.name == "expand":
-                held = expansion
-            elif following and following.shortcut == "expansion" and layer.name == "project":
+            elif layer.name in waiting:
                 held = expansion
             cost = _layer_cost(f"{block.name}/{layer.name}", layer, shape, architecture, held)
             yield cost

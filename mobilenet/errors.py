@@ -1,8 +1,20 @@
 """The base of every error that the user can mend."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
+
+# What to do about the commonest failures of the file system; others get the system's own words.
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space and start again",
+    errno.EDQUOT: "your disk quota is used up: free some space and start again",
+    errno.EACCES: "permission denied: choose a directory that you may write to",
+    errno.EPERM: "permission denied: choose a directory that you may write to",
+    errno.EROFS: "the file system is read-only: choose another directory",
+    errno.EEXIST: "a file is in its place: choose another directory",
+    errno.ENOTDIR: "a part of the path is a file: choose another directory",
+}
 
 
 class UserError(Exception):
@@ -25,3 +37,20 @@ def exit_on_user_error() -> Iterator[None]:
         yield
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+@contextlib.contextmanager
+def os_errors_explained(action: str) -> Iterator[None]:
+    """Turns an OSError inside the block into a UserError of one sentence.
+
+    Args:
+      action: what was tried, such as "write /runs/a/metrics.jsonl".
+
+    Raises:
+      UserError: any OSError was raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+        raise UserError(f"Cannot {action}: {advice}.") from error
