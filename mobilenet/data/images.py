@@ -1,0 +1,108 @@
+"""Image bytes to RGB pixels, and resizing."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import simplejpeg
+from jaxtyping import UInt8
+
+from mobilenet.errors import UserError
+
+Image = UInt8[np.ndarray, "height width 3"]
+
+# Grain's threads and processes already use every core that the config gives them.
+cv2.setNumThreads(1)
+
+_JPEG_START = b"\xff\xd8\xff"
+_JPEG_SCAN = b"\xff\xda"
+_JPEG_END = b"\xff\xd9"
+
+# RGB order, 8 bits, alpha dropped. EXIF orientation is ignored, as TensorFlow's and TFDS's decoders
+# do: labels and published accuracies belong to the stored pixels.
+_OPENCV_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+class CorruptImageError(UserError, ValueError):
+    """The bytes of a record are no complete image."""
+
+
+def decode_with_opencv(data: bytes) -> Image:
+    """Decodes JPEG, PNG and whatever else OpenCV reads.
+
+    Gray, palette, alpha, CMYK and 16 bit images become 8 bit RGB; alpha is dropped, not blended.
+
+    Raises:
+      CorruptImageError: the data are empty, damaged, cut short, or of an unknown format.
+    """
+    if not data:
+        raise CorruptImageError("it is empty")
+    _check_jpeg_is_complete(data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _OPENCV_FLAGS)
+    if image is None:
+        raise CorruptImageError("OpenCV cannot decode it")
+    return image
+
+
+def decode_with_simplejpeg(data: bytes) -> Image:
+    """Decodes JPEG by libjpeg-turbo, every other format and CMYK by OpenCV.
+
+    The exact inverse DCT and the smooth chroma upsampling are used, so the pixels equal those of
+    `decode_with_opencv` wherever both link libjpeg-turbo.
+
+    Raises:
+      CorruptImageError: as `decode_with_opencv`.
+    """
+    if not data.startswith(_JPEG_START):
+        return decode_with_opencv(data)
+    _check_jpeg_is_complete(data)
+    try:
+        colorspace = simplejpeg.decode_jpeg_header(data, strict=False)[2]
+        # 22 of ImageNet's training images are CMYK.
+        if colorspace in ("CMYK", "YCCK"):
+            return decode_with_opencv(data)
+        # Not strict: libjpeg's warnings, such as extraneous bytes before a marker, leave a usable
+        # picture, and TensorFlow's decoder accepts them too (tensorflow/core/lib/jpeg/jpeg_mem.cc).
+        return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+    except ValueError as error:
+        if isinstance(error, CorruptImageError):
+            raise
+        raise CorruptImageError(f"libjpeg-turbo cannot decode it ({error})") from error
+
+
+DECODERS: dict[str, Callable[[bytes], Image]] = {
+    "simplejpeg": decode_with_simplejpeg,
+    "opencv": decode_with_opencv,
+}
+
+
+def _check_jpeg_is_complete(data: bytes) -> None:
+    # Some builds of libjpeg fill the missing rows of a cut file with gray and only warn. Entropy
+    # coded data never contain a marker (ITU T.81, B.1.1.5), so the last end of image must follow
+    # the last start of scan; a thumbnail's own end of image comes before it.
+    if not data.startswith(_JPEG_START) or data.endswith(_JPEG_END):
+        return
+    if data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise CorruptImageError("it is cut short: the JPEG has no end-of-image marker")
+
+
+# OpenCV's filters with half-pixel centres, the grid of torchvision, Pillow and TensorFlow 2.
+# bilinear and bicubic read 2x2 and 4x4 source pixels however much the image shrinks: like slim's
+# TensorFlow 1 resize they do not antialias, unlike Pillow and torchvision, whose filters widen with
+# the scale. area averages all the source pixels under an output pixel, which does; where an
+# axis grows it is bilinear.
+# Source: OpenCV documentation, InterpolationFlags.
+INTERPOLATIONS: dict[str, int] = {
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "area": cv2.INTER_AREA,
+}
+
+
+def resize(image: Image, height: int, width: int, interpolation: str) -> Image:
+    """Resizes to (height, width) pixels; `interpolation` is a key of `INTERPOLATIONS`."""
+    if image.shape[:2] == (height, width):
+        return image
+    grows = height > image.shape[0] or width > image.shape[1]
+    flag = cv2.INTER_LINEAR if interpolation == "area" and grows else INTERPOLATIONS[interpolation]
+    return cv2.resize(image, (width, height), interpolation=flag)

@@ -1,0 +1,176 @@
+"""Writes a TFDS dataset in ArrayRecord form without TensorFlow, all of it or nothing."""
+
+import contextlib
+import dataclasses
+import fcntl
+import math
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+
+from mobilenet.errors import UserError
+
+VERSION = "1.0.0"
+
+# Small enough to copy and to spread over readers, large enough that ImageNet has a few hundred
+# files. TFDS aims at the same order of size.
+_SHARD_BYTES = 256 * 2**20
+_LEFTOVER_PREFIX = "incomplete."
+
+
+class DatasetExistsError(UserError, FileExistsError):
+    """The dataset is there already."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One image to be stored: the file's bytes, unchanged; its class; its name for messages."""
+
+    image: bytes
+    label: int
+    file_name: str
+
+
+@contextlib.contextmanager
+def new_dataset_directory(
+    name: str, data_dir: str | os.PathLike[str], *, overwrite: bool = False
+) -> Iterator[pathlib.Path]:
+    """Gives a directory to fill, which becomes `data_dir/name/1.0.0` when the block succeeds.
+
+    The final directory appears by one rename. When the block raises, nothing is left; what a killed
+    process left is removed by the next call. Calls for one dataset on one machine wait for each
+    other.
+
+    Args:
+      name: the dataset's name, in lower case, digits and underscores.
+      data_dir: the folder of all datasets.
+      overwrite: replace an existing dataset, at the very end.
+
+    Raises:
+      UserError: the name is not allowed.
+      DatasetExistsError: the dataset exists, and `overwrite` is not set.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UserError(
+            f"The dataset name {name!r} is not allowed: use lower-case letters, digits and "
+            "underscores, beginning with a letter."
+        )
+    parent = pathlib.Path(data_dir).expanduser() / name
+    final = parent / VERSION
+    with _locked(parent):
+        for leftover in parent.glob(f"{_LEFTOVER_PREFIX}*"):
+            shutil.rmtree(leftover)
+        if final.exists() and not overwrite:
+            raise DatasetExistsError(
+                f"The dataset {name} exists already in {final}: choose another name or data_dir, "
+                "or pass --overwrite to replace it."
+            )
+        scratch = pathlib.Path(tempfile.mkdtemp(prefix=_LEFTOVER_PREFIX, dir=parent))
+        try:
+            filled = scratch / VERSION
+            filled.mkdir()
+            yield filled
+            if final.exists():
+                final.rename(scratch / "replaced")
+            filled.rename(final)
+        finally:
+            shutil.rmtree(scratch)
+            if not any(parent.iterdir()):
+                parent.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(directory: pathlib.Path) -> Iterator[None]:
+    """Makes `directory` and holds it alone, among the processes of this machine."""
+    # The kernel drops the lock of a killed process, so a leftover seen under the lock has no owner.
+    while True:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # The owner before us may have removed the directory that we waited for.
+            if directory.exists() and os.path.samestat(os.fstat(descriptor), directory.stat()):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+class DatasetWriter:
+    """Writes splits of `image`, `label` and `file_name` into one directory of TFDS's layout."""
+
+    def __init__(self, directory: pathlib.Path, name: str, class_names: Sequence[str]):
+        self._directory = directory
+        self._name = name
+        self._features = tfds.features.FeaturesDict(
+            {
+                # No encoding format: JPEG and PNG files may be mixed.
+                "image": tfds.features.Image(shape=(None, None, 3)),
+                "label": tfds.features.ClassLabel(names=list(class_names)),
+                "file_name": tfds.features.Text(),
+            }
+        )
+        self._splits: list[tfds.core.SplitInfo] = []
+
+    def write_split(
+        self, split: str, examples: Iterable[Example], *, num_examples: int, num_bytes: int
+    ) -> None:
+        """Writes one split, in the order given.
+
+        Args:
+          split: the split's name.
+          examples: exactly `num_examples` of them.
+          num_examples: their number, at least 1.
+          num_bytes: the size of all images, from which the number of files follows.
+        """
+        num_shards = min(max(math.ceil(num_bytes / _SHARD_BYTES), 1), num_examples)
+        bounds = [num_examples * shard // num_shards for shard in range(num_shards + 1)]
+        template = tfds.core.ShardedFileTemplate(
+            data_dir=self._directory,
+            dataset_name=self._name,
+            split=split,
+            filetype_suffix="array_record",
+        )
+        iterator = iter(examples)
+        written = 0
+        for shard in range(num_shards):
+            path = template.sharded_filepath(shard_index=shard, num_shards=num_shards)
+            # Random access wants one record per chunk.
+            writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
+            for _ in range(bounds[shard], bounds[shard + 1]):
+                record = self._serialize(next(iterator))
+                written += len(record)
+                writer.write(record)
+            writer.close()
+        lengths = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+        self._splits.append(
+            tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=written)
+        )
+
+    def write_metadata(self, *, description: str, homepage: str = "", citation: str = "") -> None:
+        """Writes TFDS's `dataset_info.json`, `features.json` and class names, after the splits."""
+        tfds.folder_dataset.write_metadata(
+            data_dir=self._directory,
+            features=self._features,
+            split_infos=self._splits,
+            version=VERSION,
+            check_data=False,  # reads through tf.data
+            description=description,
+            homepage=homepage,
+            citation=citation,
+        )
+
+    def _serialize(self, example: Example) -> bytes:
+        return self._features.serialize_example(
+            {
+                "image": example.image,
+                "label": example.label,
+                "file_name": example.file_name.encode(),
+            }
+        )

@@ -1,0 +1,41 @@
+"""Turns a folder or tar of images into a TFDS dataset that `config.data.name` can name.
+
+    python scripts/prepare_images.py --input=photos.tar --name=photos --data_dir=~/tensorflow_datasets
+    python train.py --config=configs/finetune.py --config.data.name=photos
+
+The input holds split/class/image.jpg (or .jpeg, .png), for example train/cat/1.jpg. All images are
+decoded once; if any cannot be, all such are named, nothing is written, and the status is 1.
+"""
+
+import sys
+
+from absl import app, flags
+
+from mobilenet.data.image_folder import prepare_image_folder
+from mobilenet.errors import UserError
+
+_INPUT = flags.DEFINE_string("input", None, "A folder, or a tar (.tar, .tar.gz, ...).")
+_NAME = flags.DEFINE_string("name", None, "The new dataset's name: lower case, digits, _.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a dataset of this name.")
+flags.mark_flags_as_required(["input", "name", "data_dir"])
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown argument {argv[1]}: all arguments are flags.")
+    try:
+        summary = prepare_image_folder(
+            _INPUT.value, _NAME.value, _DATA_DIR.value, overwrite=_OVERWRITE.value
+        )
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    if summary.ignored:
+        names = ", ".join(summary.ignored[:5])
+        print(f"Ignored {len(summary.ignored)} files outside of class folders: {names}")
+    counts = ", ".join(f"{count} {split}" for split, count in summary.num_examples.items())
+    print(f"Wrote {summary.directory}: {counts} images of {len(summary.class_names)} classes.")
+
+
+if __name__ == "__main__":
+    app.run(main)
