@@ -51,16 +51,19 @@ class Reporter:
         self._file: MetricsFile | None = None
         self._events: tensorboardX.SummaryWriter | None = None
         self._progress: _Progress | None = None
+        self._open = contextlib.ExitStack()
         if process_index != 0:
             return
-        self._file = MetricsFile(directory, start_step=start_step)
-        if tensorboard:
-            with os_errors_explained(f"write {directory / 'tensorboard'}"):
-                # TensorBoard forgets the events at and beyond the purge step.
-                self._events = tensorboardX.SummaryWriter(
-                    str(directory / "tensorboard"), purge_step=start_step + 1
-                )
-        self._progress = _Progress(total_steps)
+        with contextlib.ExitStack() as stack:
+            self._file = MetricsFile(directory, start_step=start_step)
+            stack.callback(self._file.close)
+            if tensorboard:
+                self._events = _open_events(directory / "tensorboard", start_step)
+                stack.callback(_close_events, self._events)
+            self._progress = _Progress(total_steps)
+            stack.callback(self._progress.close)
+            # Reached only if nothing failed: what is open stays open until `close`.
+            self._open = stack.pop_all()
 
     def train(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Reports metrics of training under the split `train`, and the progress of the run.
@@ -102,19 +105,13 @@ class Reporter:
         if self._file is not None:
             self._file.write(step, split, metrics)
         if self._events is not None:
-            with os_errors_explained("write TensorBoard's event file"):
+            with os_errors_explained("write TensorBoard's events"):
                 for name, value in metrics.items():
                     self._events.add_scalar(f"{split}/{name}", float(value), step)
 
     def close(self) -> None:
         """Flushes and closes everything; the terminal goes on at a new line."""
-        if self._progress is not None:
-            self._progress.close()
-        if self._events is not None:
-            with os_errors_explained("write TensorBoard's event file"):
-                self._events.close()
-        if self._file is not None:
-            self._file.close()
+        self._open.close()
 
     def __enter__(self) -> "Reporter":
         return self
@@ -126,6 +123,19 @@ class Reporter:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _open_events(directory: pathlib.Path, start_step: int) -> tensorboardX.SummaryWriter:
+    with os_errors_explained(f"write {directory}"):
+        # TensorBoard forgets the events at and beyond the purge step, so all of them for a new run.
+        return tensorboardX.SummaryWriter(
+            str(directory), purge_step=start_step + 1 if start_step else 0
+        )
+
+
+def _close_events(events: tensorboardX.SummaryWriter) -> None:
+    with os_errors_explained("write TensorBoard's events"):
+        events.close()
 
 
 class _Speed:
