@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import resource
 
 import jax.numpy as jnp
 import numpy as np
@@ -125,3 +126,30 @@ def test_a_directory_that_is_not_there_is_one_sentence(tmp_path):
 
 def test_no_file_yet_means_no_records(tmp_path):
     assert read_metrics(tmp_path) == []
+
+
+def test_a_full_disk_on_a_resume_is_one_sentence_and_loses_nothing(tmp_path):
+    _write(tmp_path, [10, 20])
+    # The kernel's own full disk.
+    (tmp_path / "metrics.jsonl.tmp").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"^Cannot write .*metrics\.jsonl: the disk is full: .+\.$"):
+        MetricsFile(tmp_path, start_step=20)
+    assert _steps(tmp_path) == [10, 20]
+
+
+def test_a_write_that_fails_half_way_is_one_sentence_and_the_next_resume_mends_it(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    file = MetricsFile(tmp_path, start_step=0)
+    file.write(10, "train", {"loss": 1.0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for half of the second record.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size * 3 // 2, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"^Cannot write .*metrics\.jsonl: .+\.$"):
+            file.write(20, "train", {"loss": 1.0})
+        file.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not path.read_bytes().endswith(b"\n")
+    _write(tmp_path, [20], start_step=10)
+    assert _steps(tmp_path) == [10, 20]
