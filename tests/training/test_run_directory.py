@@ -208,7 +208,8 @@ _TRY_LOCK = """
 import fcntl, sys
 file = open(sys.argv[1], "a+")
 try:
-    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # Even a lock that tolerates its like finds the run's in the way.
+    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 except OSError:
     print("refused")
 else:
