@@ -1,7 +1,8 @@
 """Turns a folder or tar of images into a TFDS dataset that `config.data.name` can name.
 
-    python scripts/prepare_images.py --input=photos.tar --name=photos --data_dir=~/tensorflow_datasets
-    python train.py --config=configs/finetune.py --config.data.name=photos
+    python scripts/prepare_images.py --input=photos.tar --name=photos --data_dir=datasets
+    python train.py --config=configs/finetune.py --config.data.name=photos \\
+        --config.data.data_dir=datasets
 
 The input holds split/class/image.jpg (or .jpeg, .png), for example train/cat/1.jpg. All images are
 decoded once; if any cannot be, all such are named, nothing is written, and the status is 1.
@@ -14,11 +15,10 @@ from absl import app, flags
 from mobilenet.data.image_folder import prepare_image_folder
 from mobilenet.errors import UserError
 
-_INPUT = flags.DEFINE_string("input", None, "A folder, or a tar (.tar, .tar.gz, ...).")
-_NAME = flags.DEFINE_string("name", None, "The new dataset's name: lower case, digits, _.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets.")
+_INPUT = flags.DEFINE_string("input", None, "A folder, or a tar.", required=True)
+_NAME = flags.DEFINE_string("name", None, "Lower case, digits and underscores.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets.", required=True)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a dataset of this name.")
-flags.mark_flags_as_required(["input", "name", "data_dir"])
 
 
 def main(argv: list[str]) -> None:

@@ -3,8 +3,11 @@
 import math
 
 import numpy as np
+from jaxtyping import UInt8
 
 from mobilenet.data.images import Image, resize
+
+Square = UInt8[np.ndarray, "{resolution} {resolution} 3"]
 
 # torchvision's RandomResizedCrop tries as often before it falls back.
 _INCEPTION_ATTEMPTS = 10
@@ -18,7 +21,7 @@ def inception_crop(
     area: tuple[float, float],
     aspect: tuple[float, float],
     interpolation: str,
-) -> Image:
+) -> Square:
     """A rectangle of random area, aspect and place, resized to resolution x resolution.
 
     The area is uniform in `area` (shares of the image), as in GoogLeNet (Szegedy et al. 2014,
@@ -60,7 +63,7 @@ def pad_crop(
     resolution: int,
     padding: int,
     interpolation: str,
-) -> Image:
+) -> Square:
     """A random window of the image padded with `padding` black pixels on each side.
 
     He et al. 2016 (arXiv:1512.03385, section 4.2) for CIFAR-10, with padding 4. An image of another
@@ -82,12 +85,12 @@ def _overlap(offset: int, length: int) -> tuple[slice, slice]:
     return (inner, outer) if offset > 0 else (outer, inner)
 
 
-def squash(image: Image, *, resolution: int, interpolation: str) -> Image:
+def squash(image: Image, *, resolution: int, interpolation: str) -> Square:
     """The whole image, resized to resolution x resolution whatever its aspect."""
     return resize(image, resolution, resolution, interpolation)
 
 
-def center_crop(image: Image, *, resolution: int, fraction: float, interpolation: str) -> Image:
+def center_crop(image: Image, *, resolution: int, fraction: float, interpolation: str) -> Square:
     """Resizes the short side to round(resolution / fraction), then takes the centre square.
 
     torchvision's Resize and CenterCrop, with fraction 224 / 256 = 0.875 for the weights of
@@ -106,7 +109,7 @@ def center_crop(image: Image, *, resolution: int, fraction: float, interpolation
 
 def central_fraction_crop(
     image: Image, *, resolution: int, fraction: float, interpolation: str
-) -> Image:
+) -> Square:
     """Keeps the central `fraction` of both sides, then resizes to resolution x resolution.
 
     What slim evaluates with, at 0.875 (tensorflow/models slim/preprocessing/

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from mobilenet.data import digits
-from mobilenet.data.records import ExampleSource, RecordSource
+from mobilenet.data.records import ArrayRecordSource, FileRange, RecordSource
 from mobilenet.errors import ConfigError, UserError
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -98,19 +98,19 @@ def open_split(data_config: ml_collections.ConfigDict, split: str) -> Split:
             f"{where} has no examples in the split {split!r}: give config.data.train_split and "
             "config.data.eval_split a larger slice."
         )
-    source = builder.as_data_source(
-        split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
-    )
     texts = (name for name, feature in features.items() if isinstance(feature, tfds.features.Text))
     named = sorted(set(texts) & set(_FILE_NAME_FEATURES), key=_FILE_NAME_FEATURES.index)
+    ranges = [
+        FileRange(os.fspath(part.filename), part.skip, part.skip + part.take)
+        for part in info.splits[split].file_instructions
+    ]
     return Split(
         name=data_config.name,
         split=split,
         num_examples=num_examples,
         num_classes=features["label"].num_classes,
         class_names=tuple(features["label"].names),
-        # TFDS's wrapper would take the whole dataset's description to every worker process.
-        source=ExampleSource(source.data_source, named[0] if named else None),
+        source=ArrayRecordSource(ranges, named[0] if named else None),
     )
 
 

@@ -62,7 +62,8 @@ def _splits() -> dict[str, list[Example]]:
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 28, 28).astype(np.uint8)
     rng = np.random.default_rng(_SPLIT_SEED)
-    train, test = [], []
+    train: list[int] = []
+    test: list[int] = []
     for digit in range(_CLASSES):
         indices = rng.permutation(np.flatnonzero(labels == digit))
         train.extend(indices[:_TRAIN_PER_CLASS])

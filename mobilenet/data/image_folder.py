@@ -3,14 +3,16 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import gzip
 import itertools
+import lzma
 import os
 import pathlib
 import random
 import re
-import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import tqdm
@@ -133,7 +135,8 @@ def _open_listing(source: pathlib.Path, scratch: pathlib.Path) -> Iterator[_List
 
 
 def _list_directory(source: pathlib.Path) -> _Listing:
-    files, directories = [], set()
+    files: list[_File] = []
+    directories: set[str] = set()
     for folder, subfolders, names in os.walk(source, followlinks=True):
         relative = pathlib.Path(folder).relative_to(source)
         directories.update((relative / subfolder).as_posix() for subfolder in subfolders)
@@ -150,10 +153,14 @@ def _uncompressed(source: pathlib.Path, scratch: pathlib.Path) -> Iterator[pathl
         tarfile.open(source, "r:").close()
     except tarfile.ReadError:
         with tempfile.NamedTemporaryFile(dir=scratch, suffix=".tar") as plain:
-            with tarfile.open(source, "r:*") as tar:
-                assert tar.fileobj is not None
-                tar.fileobj.seek(0)
-                shutil.copyfileobj(tar.fileobj, plain, 2**20)
+            try:
+                with tarfile.open(source, "r:*") as tar:
+                    assert tar.fileobj is not None
+                    tar.fileobj.seek(0)
+                    while block := tar.fileobj.read(2**20):
+                        plain.write(block)
+            except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as e:
+                raise ImageFolderError(f"{source} is damaged ({e}): get it again.") from e
             plain.flush()
             yield pathlib.Path(plain.name)
     else:
@@ -162,7 +169,7 @@ def _uncompressed(source: pathlib.Path, scratch: pathlib.Path) -> Iterator[pathl
 
 def _list_tar(source: pathlib.Path, plain: pathlib.Path, descriptor: int) -> _Listing:
     files: dict[str, _File] = {}
-    directories = set()
+    directories: set[str] = set()
     try:
         with tarfile.open(plain, "r:") as tar:
             for member in tar:
@@ -178,7 +185,7 @@ def _list_tar(source: pathlib.Path, plain: pathlib.Path, descriptor: int) -> _Li
                         "repack it with plain files (tar --dereference)."
                     )
     except tarfile.TarError as error:
-        raise ImageFolderError(f"{source} is a damaged tar ({error}): get it again.") from error
+        raise ImageFolderError(f"{source} is a damaged ({error}): get it again.") from error
 
     def read(file: _File) -> bytes:
         return os.pread(descriptor, file.size, file.offset)

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from mobilenet.errors import UserError
 
-Image = UInt8[np.ndarray, "height width 3"]
+Image = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
 
 # Grain's threads and processes already use every core that the config gives them.
 cv2.setNumThreads(1)

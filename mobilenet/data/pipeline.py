@@ -8,7 +8,7 @@ alone, not on threads, worker processes or hosts.
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -22,6 +22,7 @@ from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError, I
 from mobilenet.errors import ConfigError
 
 Batch = dict[str, np.ndarray]
+_Row = dict[str, np.ndarray | np.generic]
 
 _TRAIN_CROPS = ("inception", "pad_crop", "none")
 _EVAL_CROPS = ("center", "central_fraction")
@@ -69,18 +70,11 @@ def train_batches(
     if start_step < 0:
         raise ValueError(f"start_step is {start_step}: it must not be negative.")
     load = _Loader(split, data_config, resolution, _train_crop(data_config, resolution))
-    dataset = (
-        grain.MapDataset.range(split.num_examples)
-        .seed(seed)
-        .shuffle()
-        .repeat()
-        .random_map(load)[
-            # After the random map, whose generator is keyed by position: crops are those of one host.
-            process_index::process_count
-        ]
-        # Before the threads and processes, which would otherwise each fill batches of their own.
-        .batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
-    )
+    stream = grain.MapDataset.range(split.num_examples).seed(seed).shuffle().repeat()
+    # The random map comes before the hosts part ways: its generator is keyed by the position in its
+    # input. Batching comes before threads and processes, which would each fill their own batches.
+    rows = stream.random_map(load)[process_index::process_count]
+    dataset = _batch(rows, batch_size // process_count)
     return _BatchIterator(dataset[start_step:], data_config)
 
 
@@ -105,11 +99,8 @@ def eval_batches(
     _check_reading(data_config)
     load = _Loader(split, data_config, resolution, _eval_crop(data_config, resolution))
     padded = math.ceil(split.num_examples / batch_size) * batch_size
-    dataset = (
-        grain.MapDataset.range(padded)[process_index::process_count]
-        .map(load)
-        .batch(batch_size // process_count, drop_remainder=True, batch_fn=_stack)
-    )
+    rows = grain.MapDataset.range(padded)[process_index::process_count].map(load)
+    dataset = _batch(rows, batch_size // process_count)
     return _BatchIterator(dataset, data_config)
 
 
@@ -129,7 +120,7 @@ class _Loader:
         self._resolution = resolution
         self._skip = data_config.on_corrupt == "skip"
 
-    def __call__(self, index: int, *rng: np.random.Generator) -> Batch:
+    def __call__(self, index: int, *rng: np.random.Generator) -> _Row:
         if index >= self._split.num_examples:
             return self._row(None, 0)
         record = self._split.source[index]
@@ -151,7 +142,7 @@ class _Loader:
             return self._row(None, 0)
         return self._row(self._crop(image, *rng), record.label)
 
-    def _row(self, image: Image | None, label: int) -> Batch:
+    def _row(self, image: Image | None, label: int) -> _Row:
         valid = image is not None
         if image is None:
             image = np.zeros((self._resolution, self._resolution, 3), np.uint8)
@@ -162,7 +153,11 @@ class _Loader:
         return f"Image {index}{named} of {self._split.name}, split {self._split.split!r},"
 
 
-def _stack(rows: list[Batch]) -> Batch:
+def _batch(rows: grain.MapDataset, size: int) -> grain.MapDataset:
+    return rows.batch(size, drop_remainder=True, batch_fn=_stack)
+
+
+def _stack(rows: Sequence[_Row]) -> Batch:
     return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 

@@ -1,9 +1,14 @@
 """Random access to the undecoded records of a TFDS split."""
 
+import bisect
 import dataclasses
+import itertools
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from array_record.python import array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
 
 
@@ -25,29 +30,74 @@ class RecordSource(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class ExampleSource:
-    """Records of serialized `tf.train.Example`s, the form in which TFDS stores everything.
+class FileRange:
+    """The records `start` to `stop` (exclusive) of an ArrayRecord file."""
 
-    Parsing the message here costs 5 us; TFDS's own feature decoding with `SkipDecoding` costs 60 to
-    90 us, more than decoding a 32 x 32 JPEG.
+    path: str
+    start: int
+    stop: int
 
-    Attributes:
-      examples: serialized messages with the features `image` (bytes) and `label` (one integer).
-      file_name_feature: the text feature that names the file, or None.
+
+class ArrayRecordSource:
+    """Records of the `tf.train.Example`s in ArrayRecord files, the form in which TFDS stores them.
+
+    The same records as `builder.as_data_source(split, decoders={"image": SkipDecoding()})` gives,
+    for a tenth of the time. That source asks the reader for a list of positions, which takes 4 ns
+    for each record of the file (200 us in a file of 50,000), and asking for a range takes 6 us;
+    then it decodes by the feature specification, 60 to 90 us, and parsing the message takes 5 us.
+    A 32 x 32 JPEG decodes in 20 us. Measured with array_record 0.8.6, tensorflow-datasets 4.9.10.
+
+    Safe to read from several threads. Files are opened when first read, in each process anew.
     """
 
-    examples: Sequence[Any]
-    file_name_feature: str | None
+    def __init__(self, ranges: Sequence[FileRange], file_name_feature: str | None):
+        """Describes the source; opens nothing.
+
+        Args:
+          ranges: what to read, in order. The messages have the features `image` (bytes) and `label`
+            (one integer).
+          file_name_feature: the text feature that names the image's file, or None.
+        """
+        self._ranges = tuple(ranges)
+        self._file_name_feature = file_name_feature
+        sizes = (part.stop - part.start for part in self._ranges)
+        self._starts = list(itertools.accumulate(sizes, initial=0))
+        self._lock = threading.Lock()
+        self._readers: dict[str, Any] = {}
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return self._starts[-1]
 
     def __getitem__(self, index: int) -> Record:
-        message = tf_example_pb2.Example.FromString(self.examples[index])
-        feature = message.features.feature
-        name = self.file_name_feature
+        if not 0 <= index < len(self):
+            raise IndexError(f"Record {index} is out of range: there are {len(self)}.")
+        number = bisect.bisect_right(self._starts, index) - 1
+        part = self._ranges[number]
+        position = part.start + index - self._starts[number]
+        (data,) = self._reader(part.path).read(position, position + 1)
+        feature = tf_example_pb2.Example.FromString(data).features.feature
+        name = self._file_name_feature
         return Record(
             image=feature["image"].bytes_list.value[0],
             label=feature["label"].int64_list.value[0],
-            file_name=feature[name].bytes_list.value[0].decode() if name else None,
+            file_name=os.fsdecode(feature[name].bytes_list.value[0]) if name else None,
         )
+
+    def __getstate__(self) -> tuple[tuple[FileRange, ...], str | None]:
+        return self._ranges, self._file_name_feature
+
+    def __setstate__(self, state: tuple[tuple[FileRange, ...], str | None]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def _reader(self, path: str) -> Any:
+        reader = self._readers.get(path)
+        if reader is None:
+            with self._lock:
+                reader = self._readers.get(path)
+                if reader is None:
+                    # Options for random access, as array_record's own data source sets them.
+                    reader = array_record_module.ArrayRecordReader(
+                        path, options="readahead_buffer_size:0", file_reader_buffer_size=32768
+                    )
+                    self._readers[path] = reader
+        return reader

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import math
 import os
 import pathlib
@@ -139,16 +140,16 @@ class DatasetWriter:
         )
         iterator = iter(examples)
         written = 0
-        for shard in range(num_shards):
+        for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
             path = template.sharded_filepath(shard_index=shard, num_shards=num_shards)
             # Random access wants one record per chunk.
             writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
-            for _ in range(bounds[shard], bounds[shard + 1]):
+            for _ in range(start, stop):
                 record = self._serialize(next(iterator))
                 written += len(record)
                 writer.write(record)
             writer.close()
-        lengths = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+        lengths = [stop - start for start, stop in itertools.pairwise(bounds)]
         self._splits.append(
             tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=written)
         )
