@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
@@ -38,7 +39,7 @@ def start_run(
 
     Creates the directory if need be, writes the config, and adds this start to environment.json.
     A resume must bring the same config, but for `FREE_KEYS`, whose new values replace the old.
-    With several processes, only the first may call it.
+    In a run of several processes the first does all this; the others only get the path.
 
     Args:
       workdir: the run directory, new or that of the same run.
@@ -52,6 +53,9 @@ def start_run(
       UserError: the directory cannot be written, is in use, or holds a run of another config.
     """
     directory = pathlib.Path(workdir)
+    if jax.process_index() != 0:
+        yield directory
+        return
     with os_errors_explained(f"create the run directory {directory}"):
         directory.mkdir(parents=True, exist_ok=True)
     with _locked(directory):
@@ -79,11 +83,14 @@ def read_config(workdir: str | os.PathLike[str]) -> ConfigDict:
 def write_result(workdir: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Writes result.json, the mark of a finished run; values are what JSON can hold.
 
+    In a run of several processes only the first writes.
+
     Raises:
       ValueError: a number is not finite.
       UserError: the file cannot be written.
     """
-    _write_json(pathlib.Path(workdir) / "result.json", dict(result))
+    if jax.process_index() == 0:
+        _write_json(pathlib.Path(workdir) / "result.json", dict(result))
 
 
 def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:

@@ -258,3 +258,13 @@ def test_a_config_that_cannot_be_parsed_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
         _start(tmp_path)
+
+
+def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, monkeypatch):
+    with start_run(tmp_path, _config(), command=["train.py"]):
+        files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        monkeypatch.setattr("jax.process_index", lambda: 1)
+        with start_run(tmp_path, _config(), command=["train.py"]) as directory:
+            assert directory == tmp_path
+            write_result(directory, {"accuracy": 0.5})
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
