@@ -18,7 +18,7 @@ ACTIVATIONS = {"relu6": jax.nn.relu6, "relu": jax.nn.relu, "linear": lambda x: x
 
 
 class BatchNorm(nnx.Module):
-    """Normalises each channel; statistics and arithmetic are float32 whatever the input type.
+    """Normalises each channel; statistics and arithmetic are float32 for narrower inputs too.
 
     In training (`module.train()`) over groups of `group_size` images of the batch, and the moving
     statistics follow the mean over the groups; in evaluation (`module.eval()`) with the moving
@@ -49,7 +49,7 @@ class BatchNorm(nnx.Module):
                 "choose a divisor of the batch size."
             )
         groups = x.reshape(images // group_size, group_size, *x.shape[1:])
-        values = groups.astype(jnp.float32)
+        values = widen(groups)
         mean = values.mean((1, 2, 3))
         # One pass over memory: both sums are taken while the values are read once.
         var = jnp.maximum(jnp.square(values).mean((1, 2, 3)) - jnp.square(mean), 0)
@@ -65,7 +65,7 @@ class BatchNorm(nnx.Module):
         scale = self.scale[...].reshape((1,) * (x.ndim - 1) + (-1,))
         bias = self.bias[...].reshape(scale.shape)
         factor = lax.rsqrt(var + self.epsilon) * scale
-        return ((x.astype(jnp.float32) - mean) * factor + bias).astype(x.dtype)
+        return ((widen(x) - mean) * factor + bias).astype(x.dtype)
 
 
 class ConvNorm(nnx.Module):
@@ -126,13 +126,17 @@ class Classifier(nnx.Module):
         self, features: Float[Array, "n c"], dropout_key: Array | None = None
     ) -> Float[Array, "n classes"]:
         """Raises ValueError if features are to be dropped and there is no key."""
-        features = features.astype(jnp.float32)
         if self.dropout > 0 and not self.deterministic:
             if dropout_key is None:
                 raise ValueError("dropout in training needs dropout_key, or call model.eval().")
             keep = jax.random.bernoulli(dropout_key, 1 - self.dropout, features.shape)
             features = jnp.where(keep, features / (1 - self.dropout), 0)
         return features @ self.kernel[...] + self.bias[...][None]
+
+
+def widen(x: Array) -> Array:
+    """Returns the values as float32, or as they are where they are wider."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def scale_images(images: Array) -> Array:

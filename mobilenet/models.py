@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt8
 from mobilenet.architecture import ARCHITECTURES, Architecture, Block
 from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
-from mobilenet.layers import Classifier, ConvNorm, scale_images
+from mobilenet.layers import Classifier, ConvNorm, scale_images, widen
 
 # Widths with published ImageNet accuracies: V1 table 6; V2 section 4 and slim's README.
 PUBLISHED_WIDTHS = {
@@ -111,7 +111,7 @@ class MobileNet(nnx.Module):
                     found[endpoint] = value
             if len(found) == len(wanted):
                 return found
-        features = x.astype(jnp.float32).mean((1, 2))
+        features = widen(x).mean((1, 2))
         if "pool" in wanted:
             found["pool"] = features
         if "logits" in wanted:

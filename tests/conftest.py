@@ -4,7 +4,9 @@ import os
 import pathlib
 
 # Before JAX starts: one host with several devices, as a TPU host has.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+)
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
@@ -12,7 +14,10 @@ import jaxtyping
 import pytest
 from absl import flags
 
-jaxtyping.install_import_hook("mobilenet", "beartype.beartype").__enter__()
+# An int passes where a float is annotated, as PEP 484 says.
+jaxtyping.install_import_hook(
+    "mobilenet", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+).__enter__()
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -90,6 +90,15 @@ def read_metrics(directory: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
+def read_scores(directory: pathlib.Path) -> dict[int, float]:
+    """Returns the top-1 of every evaluation of a run, by its step.
+
+    Raises:
+      UserError: as `read_metrics`.
+    """
+    return {r["step"]: r["top1"] for r in read_metrics(directory) if r["split"] == "eval"}
+
+
 def _decode(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)

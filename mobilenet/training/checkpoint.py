@@ -1,0 +1,171 @@
+"""Checkpoints of a run: asynchronous, atomic, the last few and the best one."""
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from absl import logging
+from jax.sharding import Sharding
+from orbax.checkpoint import checkpoint_managers
+
+from mobilenet.errors import UserError
+from mobilenet.training.state import TrainState
+
+# Weights lie apart from the rest: evaluation, fine-tuning and export read them alone.
+_ITEMS = {"weights": ("params", "batch_stats", "ema"), "progress": ("step", "opt_state")}
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run directory, one folder a step.
+
+    `scores` says how good the weights of a step are, such as their top-1; it may grow while this
+    lives. Kept are the `keep` last checkpoints and the best of those that have a score.
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        *,
+        keep: int,
+        scores: Mapping[int, float],
+        read_only: bool = False,
+    ):
+        """Raises UserError if the folder cannot be made; one that is only read is left as it is."""
+        self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
+        self._scores = scores
+        # Orbax reports every save in a dozen lines.
+        logging.set_verbosity(logging.WARNING)
+        with self._explained("open"):
+            self._manager = ocp.CheckpointManager(
+                self._directory,
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+                        [checkpoint_managers.LatestN(keep), _Best(scores)]
+                    ),
+                    cleanup_tmp_directories=not read_only,  # what a killed save left
+                    create=not read_only,
+                ),
+            )
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Starts to save; returns when `state` may be overwritten. A step is saved once.
+
+        Raises:
+          UserError: this save, or the one before it, could not be written.
+        """
+        if step in self.steps():
+            return
+        with self._explained("write a checkpoint to"):
+            items = {
+                name: ocp.args.StandardSave({field: getattr(state, field) for field in fields})
+                for name, fields in _ITEMS.items()
+            }
+            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+
+    def restore(self, step: int, target: TrainState, sharding: Sharding) -> TrainState:
+        """Returns the state of a step.
+
+        Args:
+          target: a state of arrays or of shapes, whose structure the checkpoint must have.
+          sharding: where every array goes, whatever devices it came from.
+
+        Raises:
+          UserError: there is no such checkpoint, or it does not fit.
+        """
+        fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
+        return TrainState(**self._restore(step, tuple(_ITEMS), fields, sharding))
+
+    def restore_weights(self, step: int, target: dict[str, Any], sharding: Sharding) -> dict:
+        """Returns the `params`, `batch_stats` and `ema` of a step; otherwise as `restore`."""
+        return self._restore(step, ("weights",), target, sharding)
+
+    def _restore(
+        self, step: int, items: Sequence[str], target: dict[str, Any], sharding: Sharding
+    ) -> dict[str, Any]:
+        if step not in self.steps():
+            raise UserError(
+                f"There is no checkpoint of step {step} in {self._directory}: it has "
+                f"{', '.join(map(str, self.steps())) or 'none'}."
+            )
+
+        def abstract(x: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+        with self._explained("read a checkpoint from"):
+            args = {
+                item: ocp.args.StandardRestore(
+                    {field: jax.tree.map(abstract, target[field]) for field in _ITEMS[item]}
+                )
+                for item in items
+            }
+            restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        return {field: value for item in items for field, value in restored[item].items()}
+
+    def steps(self) -> list[int]:
+        """Returns the steps of all complete checkpoints, in order."""
+        return sorted(self._manager.all_steps())
+
+    def last(self) -> int | None:
+        """Returns the step of the last complete checkpoint; None if there is none."""
+        return max(self.steps(), default=None)
+
+    def best(self) -> int | None:
+        """Returns the step of the checkpoint with the best score; None if none has one."""
+        return _best_step(self.steps(), self._scores)
+
+    def wait(self) -> None:
+        """Returns when all saves are on disk.
+
+        Raises:
+          UserError: one could not be written.
+        """
+        with self._explained("write a checkpoint to"):
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+
+    def close(self) -> None:
+        """Waits and frees the threads."""
+        with self._explained("write a checkpoint to"):
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _explained(self, action: str) -> Iterator[None]:
+        """Turns whatever Orbax raises into one sentence."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            text = str(error)
+            if "No space left" in text or "ENOSPC" in text:
+                reason = "the disk is full. Free some space and start again"
+            elif isinstance(error, PermissionError) or "Permission denied" in text:
+                reason = "permission denied. Choose another --workdir"
+            else:
+                reason = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"
+            raise UserError(
+                f"Cannot {action} {self._directory}: {reason}. "
+                "Complete checkpoints are not affected."
+            ) from error
+
+
+class _Best(checkpoint_managers.PreservationPolicy):
+    def __init__(self, scores: Mapping[int, float]):
+        self._scores = scores
+
+    def should_preserve(
+        self, checkpoints: Sequence[checkpoint_managers.PolicyCheckpointInfo], *, context: Any
+    ) -> Sequence[bool]:
+        del context
+        best = _best_step([checkpoint.step for checkpoint in checkpoints], self._scores)
+        return [checkpoint.step == best for checkpoint in checkpoints]
+
+
+def _best_step(steps: Sequence[int], scores: Mapping[int, float]) -> int | None:
+    """The earliest of the steps with the highest score."""
+    scored = [step for step in sorted(steps) if step in scores]
+    return max(scored, key=lambda step: scores[step], default=None)

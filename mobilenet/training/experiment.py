@@ -1,0 +1,149 @@
+"""From a config and its data to everything that a run needs: one place for training and eval."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+
+from mobilenet.architecture import Architecture
+from mobilenet.data.datasets import Split
+from mobilenet.errors import ConfigError, UserError
+from mobilenet.functional import Functions, Tree, split_model
+from mobilenet.initialization import initialize
+from mobilenet.models import MobileNet, create_architecture
+from mobilenet.training import mesh as meshes
+from mobilenet.training.ema import check_ema_decay
+from mobilenet.training.lengths import resolve_steps
+from mobilenet.training.optimizer import make_optimizer
+from mobilenet.training.schedule import make_schedule
+from mobilenet.training.state import TrainState, create_state
+from mobilenet.training.step import EvalStep, TrainStep, make_eval_step, make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network as a config describes it, with the weights still to come."""
+
+    architecture: Architecture
+    module: MobileNet
+    functions: Functions
+    mesh: Mesh
+    eval_step: EvalStep  # compiled for the mesh
+
+    def abstract_weights(self, *, with_ema: bool) -> dict[str, Any]:
+        """Returns the shapes of the weights that a checkpoint of this network holds."""
+        _, params, batch_stats = split_model(self.module)
+        ema = (params, batch_stats) if with_ema else None
+        return {"params": params, "batch_stats": batch_stats, "ema": ema}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A training run: its lengths in steps, its first state and its compiled step."""
+
+    network: Network
+    total_steps: int
+    steps_per_epoch: float
+    eval_steps: int  # between evaluations
+    checkpoint_steps: int  # between checkpoints
+    train_step: TrainStep  # compiled for the mesh; consumes the state
+    initial_state: TrainState  # on the mesh
+
+    def is_eval_step(self, step: int) -> bool:
+        return step == self.total_steps or step % self.eval_steps == 0
+
+    def is_checkpoint_step(self, step: int) -> bool:
+        # The best checkpoint can only be one of those that were evaluated.
+        return self.is_eval_step(step) or step % self.checkpoint_steps == 0
+
+
+def build_network(config: ml_collections.ConfigDict, num_classes: int) -> Network:
+    """Builds the network of `config.model` for a number of classes.
+
+    Raises:
+      ConfigError: a key with a value that cannot work.
+    """
+    model = config.model
+    knobs = {key: value for key, value in model.items() if key != "name" and value is not None}
+    try:
+        architecture = create_architecture(model.name, num_classes=num_classes, **knobs)
+    except UserError as error:
+        raise ConfigError(f"config.model: {error}") from error
+    if config.compute_dtype not in ("float32", "bfloat16"):
+        raise ConfigError(
+            f"config.compute_dtype must be float32 or bfloat16, not {config.compute_dtype!r}."
+        )
+    module = MobileNet(architecture, jnp.dtype(config.compute_dtype))
+    functions, _, _ = split_model(module)
+    mesh = meshes.make_mesh()
+    whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
+    eval_step = jax.jit(
+        make_eval_step(functions, config),
+        in_shardings=(whole, whole, split),
+        out_shardings=whole,
+    )
+    return Network(architecture, module, functions, mesh, eval_step)
+
+
+def build_experiment(config: ml_collections.ConfigDict, train_split: Split) -> Experiment:
+    """Builds a run of a config on a training split.
+
+    Raises:
+      ConfigError: a key with a value that cannot work.
+    """
+    network = build_network(config, train_split.num_classes)
+    mesh = network.mesh
+    meshes.check_eval_batch_size(mesh, config.evaluation.batch_size)
+    meshes.check_batch_size(
+        mesh,
+        config.batch_size,
+        accumulation_steps=config.optimizer.accumulation_steps,
+        norm_group_size=network.architecture.norm_group_size,
+    )
+    check_ema_decay(config.ema_decay)
+    if not 0 <= config.label_smoothing < 1:
+        raise ConfigError(
+            f"config.label_smoothing must be at least 0 and below 1, not {config.label_smoothing}."
+        )
+    steps_per_epoch = train_split.num_examples / config.batch_size
+    resolve = functools.partial(resolve_steps, steps_per_epoch=steps_per_epoch)
+    total_steps = resolve(config, "total", within="config")
+    if total_steps is None:
+        raise ConfigError("The run has no length: set config.total_epochs or config.total_steps.")
+    # Without a length, the end of the run is the only occasion.
+    eval_steps = resolve(config.evaluation, "every", within="config.evaluation") or total_steps
+    checkpoint_steps = resolve(config.checkpoint, "every", within="config.checkpoint")
+
+    schedule = make_schedule(config.schedule, total_steps, steps_per_epoch)
+    params, batch_stats = _initial_weights(network, config.seed)
+    optimizer = make_optimizer(config.optimizer, schedule, params)
+    whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
+    state = jax.jit(
+        functools.partial(create_state, optimizer=optimizer, with_ema=config.ema_decay is not None),
+        out_shardings=whole,
+    )(params, batch_stats)
+    train_step = jax.jit(
+        make_train_step(network.functions, optimizer, schedule, config),
+        in_shardings=(whole, split),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+    )
+    return Experiment(
+        network=network,
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+        eval_steps=eval_steps,
+        checkpoint_steps=checkpoint_steps or eval_steps,
+        train_step=train_step,
+        initial_state=state,
+    )
+
+
+def _initial_weights(network: Network, seed: int) -> tuple[Tree, Tree]:
+    module = MobileNet(network.architecture, network.module.dtype)
+    _, params, batch_stats = split_model(initialize(module, seed))
+    return params, batch_stats

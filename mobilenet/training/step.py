@@ -1,0 +1,137 @@
+"""One training step and one evaluation step, as pure functions."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from jaxtyping import Array, Float, Int, PyTree
+
+from mobilenet.functional import Functions, Tree
+from mobilenet.training.augment import normalize, random_flip
+from mobilenet.training.ema import update_ema
+from mobilenet.training.state import TrainState
+
+Batch = dict[str, Array]  # uint8 images[n h w 3], int32 labels[n], float32 mask[n]
+Metrics = dict[str, Array]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+EvalStep = Callable[[Tree, Tree, Batch], Metrics]
+
+
+def make_train_step(
+    functions: Functions,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    config: ml_collections.ConfigDict,
+) -> TrainStep:
+    """Returns the function (state, batch) -> (state, metrics).
+
+    All randomness comes from (config.seed, state.step). Metrics are float32 scalars: `loss` and
+    `top1` (mean over the images whose mask is 1), `images`, `learning_rate` and `gradient_norm`.
+    """
+    augment, smoothing = config.augment, config.label_smoothing
+    accumulation_steps = config.optimizer.accumulation_steps
+
+    def loss_sum(
+        params: Tree, batch_stats: Tree, batch: Batch, key: Array
+    ) -> tuple[Array, tuple[Tree, Metrics]]:
+        flip_key, dropout_key = jax.random.split(key)
+        images = batch["images"]
+        if augment.flip:
+            images = random_flip(images, flip_key)
+        images = normalize(images, augment.mean, augment.stddev)
+        logits, batch_stats = functions.train(params, batch_stats, images, dropout_key)
+        sums = summarize(logits, batch["labels"], batch["mask"], label_smoothing=smoothing)
+        return sums["loss"], (batch_stats, sums)
+
+    def accumulate(
+        params: Tree, batch_stats: Tree, batch: Batch, key: Array
+    ) -> tuple[PyTree[Array], Tree, Metrics]:
+        """Returns gradient and metrics summed over images; statistics follow each micro-batch."""
+
+        def add(carry: tuple, micro: tuple[Array, Batch]) -> tuple[tuple, None]:
+            gradient, batch_stats, sums = carry
+            index, batch = micro
+            micro_key = jax.random.fold_in(key, index)
+            more, (batch_stats, more_sums) = jax.grad(loss_sum, has_aux=True)(
+                params, batch_stats, batch, micro_key
+            )
+            gradient, sums = jax.tree.map(jnp.add, (gradient, sums), (more, more_sums))
+            return (gradient, batch_stats, sums), None
+
+        zeros = {name: jnp.zeros((), jnp.float32) for name in ("loss", "top1", "top5", "images")}
+        first = (jax.tree.map(jnp.zeros_like, params), batch_stats, zeros)
+        micro_batches = jax.tree.map(lambda x: _split(x, accumulation_steps), batch)
+        carry, _ = jax.lax.scan(add, first, (jnp.arange(accumulation_steps), micro_batches))
+        return carry
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        if accumulation_steps > 1:
+            gradient, batch_stats, sums = accumulate(state.params, state.batch_stats, batch, key)
+        else:
+            gradient, (batch_stats, sums) = jax.grad(loss_sum, has_aux=True)(
+                state.params, state.batch_stats, batch, key
+            )
+        # A batch can be masked out entirely where corrupt images are skipped.
+        images = jnp.maximum(sums["images"], 1)
+        gradient = jax.tree.map(lambda g: g / images.astype(g.dtype), gradient)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema is not None:
+            ema = update_ema(ema, (params, batch_stats), config.ema_decay, state.step)
+        metrics = {
+            "loss": sums["loss"] / images,
+            "top1": sums["top1"] / images,
+            "images": sums["images"],
+            "learning_rate": schedule(state.step),
+            "gradient_norm": optax.global_norm(gradient),
+        }
+        return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
+
+    return step
+
+
+def make_eval_step(functions: Functions, config: ml_collections.ConfigDict) -> EvalStep:
+    """Returns the function (params, batch_stats, batch) -> `summarize`, without smoothing."""
+
+    def step(params: Tree, batch_stats: Tree, batch: Batch) -> Metrics:
+        images = normalize(batch["images"], config.augment.mean, config.augment.stddev)
+        logits = functions.evaluate(params, batch_stats, images)
+        return summarize(logits, batch["labels"], batch["mask"], label_smoothing=0.0)
+
+    return step
+
+
+def summarize(
+    logits: Float[Array, "n classes"],
+    labels: Int[Array, " n"],
+    mask: Float[Array, " n"],
+    *,
+    label_smoothing: float,
+) -> Metrics:
+    """Returns the sums over images of `loss`, `top1` and `top5`, and the number of `images`.
+
+    The loss is the cross-entropy in nats. Smoothing mixes the labels with the uniform
+    distribution over all classes (TensorFlow's tf.losses.softmax_cross_entropy, which slim uses).
+    """
+    classes = logits.shape[-1]
+    targets = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
+    targets = targets * (1 - label_smoothing) + label_smoothing / classes
+    losses = optax.softmax_cross_entropy(logits, targets)
+    _, best = jax.lax.top_k(logits, min(5, classes))
+    hits = best == labels[:, None]
+    mask = mask.astype(losses.dtype)
+    return {
+        "loss": (losses * mask).sum(),
+        "top1": (hits[:, 0] * mask).sum(),
+        "top5": (hits.any(-1) * mask).sum(),
+        "images": mask.sum(),
+    }
+
+
+def _split(x: Array, parts: int) -> Array:
+    """[parts * n, ...] to [parts, n, ...] so that each device keeps the images it holds."""
+    return jnp.swapaxes(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 0, 1)

@@ -1,0 +1,36 @@
+"""Trains a network: python train.py --config=configs/cifar10.py --workdir=runs/cifar10
+
+Every key of the config is a flag, such as --config.model.width=0.5. The same command goes on
+where a killed run was. Exit status: 0 complete, 1 an error, 143 stopped by a signal and saved.
+"""
+
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from mobilenet.entry_point import run
+from mobilenet.training.loop import Stopped, train
+
+_CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run directory, new or to go on with.", required=True
+)
+flags.mark_flag_as_required("config")
+
+
+def main(_: list[str]) -> None:
+    try:
+        with run():
+            result = train(_CONFIG.value, _WORKDIR.value)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(143)
+    print(
+        f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  of {result['num_images']:,} "
+        f"images of {result['split']}, after {result['step']:,} steps: {_WORKDIR.value}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
