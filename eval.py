@@ -3,7 +3,7 @@
 Prints the accuracy and appends it to evaluations.jsonl in the run directory.
 """
 
-from absl import app, flags
+from absl import flags
 
 from mobilenet.entry_point import run
 from mobilenet.training.evaluate_run import evaluate_run
@@ -16,22 +16,21 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images at a time; defaul
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data lies; default: the run's own.")
 
 
-def main(_: list[str]) -> None:
-    with run():
-        result = evaluate_run(
-            _WORKDIR.value,
-            split=_SPLIT.value,
-            checkpoint=_CHECKPOINT.value,
-            ema=_EMA.value,
-            batch_size=_BATCH_SIZE.value,
-            data_dir=_DATA_DIR.value,
-        )
-        print(
-            f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  loss {result['loss']:.4f}  "
-            f"{result['num_images']:,} images of {result['split']}, step {result['step']:,}, "
-            f"{result['weights']} weights, {result['images_per_second']:.0f} images/s"
-        )
+def main() -> None:
+    result = evaluate_run(
+        _WORKDIR.value,
+        split=_SPLIT.value,
+        checkpoint=_CHECKPOINT.value,
+        ema=_EMA.value,
+        batch_size=_BATCH_SIZE.value,
+        data_dir=_DATA_DIR.value,
+    )
+    print(
+        f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  loss {result['loss']:.4f}  "
+        f"{result['num_images']:,} images of {result['split']}, step {result['step']:,}, "
+        f"{result['weights']} weights, {result['images_per_second']:.0f} images/s"
+    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

@@ -6,7 +6,7 @@ where a killed run was. Exit status: 0 complete, 1 an error, 143 stopped by a si
 
 import sys
 
-from absl import app, flags
+from absl import flags
 from ml_collections import config_flags
 
 from mobilenet.entry_point import run
@@ -19,18 +19,18 @@ _WORKDIR = flags.DEFINE_string(
 flags.mark_flag_as_required("config")
 
 
-def main(_: list[str]) -> None:
+def main() -> int | None:
     try:
-        with run():
-            result = train(_CONFIG.value, _WORKDIR.value)
+        result = train(_CONFIG.value, _WORKDIR.value)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
-        sys.exit(143)
+        return 143
     print(
         f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  of {result['num_images']:,} "
         f"images of {result['split']}, after {result['step']:,} steps: {_WORKDIR.value}"
     )
+    return None
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

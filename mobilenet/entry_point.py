@@ -1,22 +1,41 @@
-"""What every program does first: quiet libraries, cached compilation, errors as sentences."""
+"""What every program does: flags, quiet libraries, cached compilation, errors as sentences."""
 
-import contextlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Sequence
 
-from absl import flags, logging
+from absl import app, flags, logging
 
 from mobilenet.compilation_cache import enable_compilation_cache
-from mobilenet.errors import exit_on_user_error
+from mobilenet.errors import UserError
 
 
-@contextlib.contextmanager
-def run() -> Iterator[None]:
-    """Runs the block with libraries that only warn, unless the flag --verbosity says otherwise.
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the command line, calls `main` and exits with its status.
 
-    A UserError inside ends the process with its sentence and status 1.
+    A UserError ends the process with its sentence on stderr and status 1. Libraries only warn,
+    unless the flag --verbosity says otherwise.
     """
-    if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
-    enable_compilation_cache()
-    with exit_on_user_error():
-        yield
+
+    def program(_: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        enable_compilation_cache()
+        try:
+            sys.exit(main())
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    app.run(program, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """As absl does; what ml_collections raises for a wrong --config.key becomes a sentence."""
+    try:
+        arguments = app.parse_flags_with_usage(list(argv))
+    except KeyError as error:
+        sys.exit(f"error: the config has no such key: {' '.join(str(error.args[0]).split())}")
+    except (AttributeError, OSError, TypeError, ValueError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    if len(arguments) > 1:
+        sys.exit(f"error: {arguments[1]!r} is no flag: flags start with --.")
+    return arguments

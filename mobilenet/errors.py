@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import sys
 from collections.abc import Iterator
 
 # What to do about the commonest failures of the file system; others get the system's own words.
@@ -28,15 +27,6 @@ class UserError(Exception):
 
 class ConfigError(UserError, ValueError):
     """A key of the config has a value that cannot work; the message names the key and the value."""
-
-
-@contextlib.contextmanager
-def exit_on_user_error() -> Iterator[None]:
-    """Turns a UserError into its sentence on stderr and exit status 1."""
-    try:
-        yield
-    except UserError as error:
-        sys.exit(f"error: {error}")
 
 
 @contextlib.contextmanager

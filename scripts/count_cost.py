@@ -7,11 +7,11 @@ python scripts/count_cost.py --model=mobilenet_v1_050 --format=table --layers
 import dataclasses
 import json
 
-from absl import app, flags
+from absl import flags
 
 from mobilenet.architecture import Architecture
 from mobilenet.cost import LayerCost, count_cost, walk
-from mobilenet.errors import exit_on_user_error
+from mobilenet.entry_point import run
 from mobilenet.models import create_architecture
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
@@ -43,12 +43,11 @@ _KNOBS = {
 }
 
 
-def main(_: list[str]) -> None:
-    with exit_on_user_error():
-        knobs = {name: flag.value for name, flag in _KNOBS.items() if flag.value is not None}
-        architecture = create_architecture(_MODEL.value, **knobs)
-        total = dataclasses.asdict(count_cost(architecture, bytes_per_value=_BYTES.value))
-        layers = list(walk(architecture)) if _LAYERS.value else []
+def main() -> None:
+    knobs = {name: flag.value for name, flag in _KNOBS.items() if flag.value is not None}
+    architecture = create_architecture(_MODEL.value, **knobs)
+    total = dataclasses.asdict(count_cost(architecture, bytes_per_value=_BYTES.value))
+    layers = list(walk(architecture)) if _LAYERS.value else []
     if _FORMAT.value == "json":
         if layers:
             total["layers"] = [dataclasses.asdict(layer) for layer in layers]
@@ -91,4 +90,4 @@ def _layer_table(layers: list[LayerCost]) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

@@ -46,7 +46,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
       Stopped: SIGTERM or SIGINT arrived; everything up to the step it arrived in is saved.
       UserError: the config or the machine is at fault, or the loss is not finite.
     """
-    with stop_requested() as stop, start_run(workdir, config) as directory:
+    with stop_requested() as stop:
+        # All this before the directory, which a config that cannot work should not occupy.
         train_split = open_split(config.data, config.data.train_split)
         eval_split = open_split(config.data, config.data.eval_split)
         if eval_split.class_names != train_split.class_names:
@@ -55,7 +56,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 "have different classes: check config.data."
             )
         experiment = build_experiment(config, train_split)
-        return _Run(config, directory, experiment, train_split, eval_split, stop).run()
+        with start_run(workdir, config) as directory:
+            return _Run(config, directory, experiment, train_split, eval_split, stop).run()
 
 
 class _Run:
