@@ -136,7 +136,7 @@ class Classifier(nnx.Module):
 
 def widen(x: Array) -> Array:
     """Returns the values as float32, or as they are where they are wider."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
 def scale_images(images: Array) -> Array:

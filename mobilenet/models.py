@@ -31,7 +31,7 @@ class BlockModule(nnx.Module):
             setattr(self, layer.name, ConvNorm(layer, architecture))
 
     def __call__(
-        self, x: Float[Array, "n h w c"], last_expansion: Float[Array, "n h w e"] | None
+        self, x: Float[Array, "n h w c"], last_expansion: Float[Array, "n h2 w2 e"] | None
     ) -> dict[str, Array]:
         """Returns the output of every layer by its name, and that of the block under ''.
 
