@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
         summary = prepare_image_folder(
             _INPUT.value, _NAME.value, _DATA_DIR.value, overwrite=_OVERWRITE.value
         )
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(f"error: {error}")
     if summary.ignored:
         names = ", ".join(summary.ignored[:5])

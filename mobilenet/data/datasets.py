@@ -122,26 +122,35 @@ def _open_builder(name: str, data_dir: pathlib.Path) -> tfds.core.DatasetBuilder
         directory = _find_prepared(name, data_dir)
     if directory is not None:
         return tfds.builder_from_directory(directory)
-    ways = (
-        "let TFDS download it on a machine with a network (tfds build "
-        f"{name} --data_dir={data_dir} --file_format=array_record), or make it from images with "
-        f"scripts/prepare_images.py --input=DIR_OR_TAR --name={name} --data_dir={data_dir}"
+    missing = (
+        f"The dataset {name} (config.data.name) is not in {data_dir} (config.data.data_dir), and "
+    )
+    prepare = (
+        "make it from a folder or tar of images with scripts/prepare_images.py --input=DIR_OR_TAR "
+        f"--name={name} --data_dir={data_dir}"
     )
     try:
         builder = tfds.builder(name, data_dir=os.fspath(data_dir), file_format="array_record")
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         raise DatasetNotFoundError(
-            f"The dataset {name} (config.data.name) is not in {data_dir} (config.data.data_dir) "
-            f"and TFDS knows no dataset of this name: {ways}."
+            f"{missing}TFDS has none of this name to download: correct the name, or {prepare}."
         ) from error
+    logging.info("Downloading and preparing %s in %s.", name, data_dir)
     try:
         builder.download_and_prepare()
+    except ModuleNotFoundError as error:
+        # Many builders, of CIFAR-10 and ImageNet too, encode images or read files by TensorFlow.
+        raise DatasetNotFoundError(
+            f"{missing}its TFDS builder cannot run here ({str(error).splitlines()[-1]}): run "
+            f"`tfds build {name} --data_dir={data_dir} --file_format=array_record` once where that "
+            f"is installed, or {prepare}."
+        ) from error
     # Builders run code of their own, so that their failures have no common type.
     except Exception as error:
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        cause = (str(error).strip() or "no message").splitlines()[0].rstrip(".")
         raise DatasetNotFoundError(
-            f"The dataset {name} (config.data.name) is not in {data_dir} (config.data.data_dir) "
-            f"and TFDS could not prepare it ({cause}): {ways}."
+            f"{missing}TFDS could not download and prepare it ({type(error).__name__}: {cause}): "
+            f"start again with what it needs, such as a network, or {prepare}."
         ) from error
     return builder
 

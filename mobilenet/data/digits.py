@@ -66,8 +66,8 @@ def _splits() -> dict[str, list[Example]]:
     test: list[int] = []
     for digit in range(_CLASSES):
         indices = rng.permutation(np.flatnonzero(labels == digit))
-        train.extend(indices[:_TRAIN_PER_CLASS])
-        test.extend(indices[_TRAIN_PER_CLASS:])
+        train.extend(indices[:_TRAIN_PER_CLASS].tolist())
+        test.extend(indices[_TRAIN_PER_CLASS:].tolist())
 
     def examples(indices: list[int]) -> list[Example]:
         return [

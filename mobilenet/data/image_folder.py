@@ -137,13 +137,19 @@ def _open_listing(source: pathlib.Path, scratch: pathlib.Path) -> Iterator[_List
 def _list_directory(source: pathlib.Path) -> _Listing:
     files: list[_File] = []
     directories: set[str] = set()
-    for folder, subfolders, names in os.walk(source, followlinks=True):
+    for folder, subfolders, names in os.walk(source, onerror=_raise, followlinks=True):
         relative = pathlib.Path(folder).relative_to(source)
         directories.update((relative / subfolder).as_posix() for subfolder in subfolders)
         for file_name in names:
-            size = (pathlib.Path(folder) / file_name).stat().st_size
+            path = pathlib.Path(folder) / file_name
+            # A broken link is listed all the same, so that it is named when it cannot be read.
+            size = path.stat().st_size if path.exists() else 0
             files.append(_File((relative / file_name).as_posix(), size, 0))
     return _Listing(files, directories, lambda file: (source / file.path).read_bytes())
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 @contextlib.contextmanager
@@ -173,7 +179,7 @@ def _list_tar(source: pathlib.Path, plain: pathlib.Path, descriptor: int) -> _Li
     try:
         with tarfile.open(plain, "r:") as tar:
             for member in tar:
-                path = pathlib.PurePosixPath(member.name).as_posix()
+                path = pathlib.PurePosixPath(member.name.lstrip("/")).as_posix()
                 if member.isdir():
                     directories.add(path)
                 elif member.isreg() and not member.issparse():
@@ -185,7 +191,7 @@ def _list_tar(source: pathlib.Path, plain: pathlib.Path, descriptor: int) -> _Li
                         "repack it with plain files (tar --dereference)."
                     )
     except tarfile.TarError as error:
-        raise ImageFolderError(f"{source} is a damaged ({error}): get it again.") from error
+        raise ImageFolderError(f"{source} is damaged ({error}): get it again.") from error
 
     def read(file: _File) -> bytes:
         return os.pread(descriptor, file.size, file.offset)

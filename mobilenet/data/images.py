@@ -45,10 +45,11 @@ def decode_with_opencv(data: bytes) -> Image:
 
 
 def decode_with_simplejpeg(data: bytes) -> Image:
-    """Decodes JPEG by libjpeg-turbo, every other format and CMYK by OpenCV.
+    """Decodes JPEG by libjpeg-turbo directly, and by OpenCV what that refuses.
 
-    The exact inverse DCT and the smooth chroma upsampling are used, so the pixels equal those of
-    `decode_with_opencv` wherever both link libjpeg-turbo.
+    OpenCV gets the other formats, CMYK and rare chroma subsampling, and it has the last word on
+    what is corrupt. The exact inverse DCT and the smooth chroma upsampling are used, so the pixels
+    equal those of `decode_with_opencv`, whose libjpeg-turbo does the same.
 
     Raises:
       CorruptImageError: as `decode_with_opencv`.
@@ -59,15 +60,13 @@ def decode_with_simplejpeg(data: bytes) -> Image:
     try:
         colorspace = simplejpeg.decode_jpeg_header(data, strict=False)[2]
         # 22 of ImageNet's training images are CMYK.
-        if colorspace in ("CMYK", "YCCK"):
-            return decode_with_opencv(data)
-        # Not strict: libjpeg's warnings, such as extraneous bytes before a marker, leave a usable
-        # picture, and TensorFlow's decoder accepts them too (tensorflow/core/lib/jpeg/jpeg_mem.cc).
-        return simplejpeg.decode_jpeg(data, "RGB", strict=False)
-    except ValueError as error:
-        if isinstance(error, CorruptImageError):
-            raise
-        raise CorruptImageError(f"libjpeg-turbo cannot decode it ({error})") from error
+        if colorspace not in ("CMYK", "YCCK"):
+            # Not strict: libjpeg's warnings, such as extraneous bytes before a marker, leave a
+            # usable picture. TensorFlow accepts them too (tensorflow/core/lib/jpeg/jpeg_mem.cc).
+            return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+    except (ValueError, KeyError):  # KeyError: chroma subsampling that it has no name for
+        pass
+    return decode_with_opencv(data)
 
 
 DECODERS: dict[str, Callable[[bytes], Image]] = {

@@ -8,6 +8,7 @@ alone, not on threads, worker processes or hosts.
 
 import functools
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -177,14 +178,24 @@ class _BatchIterator(Iterator[Batch]):
             stream = stream.mp_prefetch(
                 grain.MultiprocessingOptions(data_config.num_workers, per_worker)
             )
-        self._iterator = iter(stream)
+        self._running = [iter(stream)]
+        # Also runs at exit, while the modules that Grain's own clean-up needs are still there.
+        self._stop = weakref.finalize(self, _close_all, self._running)
 
     def __next__(self) -> Batch:
-        return next(self._iterator)
+        if not self._running:
+            raise ValueError("The iterator of batches is closed: make a new one.")
+        return next(self._running[0])
 
     def close(self) -> None:
         """Stops the threads and processes; twice is harmless."""
-        self._iterator.close()
+        self._stop()
+
+
+def _close_all(iterators: list[grain.DatasetIterator]) -> None:
+    # Emptying the list deletes the iterator now: its `__del__` fails when the interpreter is gone.
+    while iterators:
+        iterators.pop().close()
 
 
 def _train_crop(

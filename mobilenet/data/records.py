@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from array_record.python import array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
@@ -21,6 +21,7 @@ class Record:
     file_name: str | None
 
 
+@runtime_checkable
 class RecordSource(Protocol):
     """Random access to records; picklable, because Grain sends it to worker processes."""
 

@@ -1,0 +1,34 @@
+"""A small dataset, and one with a corrupt image."""
+
+import pathlib
+
+import ml_collections
+import pytest
+import toy_dataset
+
+from configs.base import get_config
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> pathlib.Path:
+    """Holds `toy` (clean) and `damaged`, in which record 4 of both splits is no image."""
+    folder = tmp_path_factory.mktemp("datasets")
+    splits = {"train": toy_dataset.TRAIN, "test": toy_dataset.TEST}
+    images = {
+        split: [toy_dataset.png(toy_dataset.constant(i)) for i in range(n)]
+        for split, n in splits.items()
+    }
+    toy_dataset.write(folder, "toy", images)
+    for files in images.values():
+        files[4] = b"no image"
+    toy_dataset.write(folder, "damaged", images)
+    return folder
+
+
+@pytest.fixture
+def config(data_dir) -> ml_collections.ConfigDict:
+    """`config.data` for the toy dataset, whole images at their own resolution."""
+    data = get_config().data
+    data.update(name="toy", data_dir=str(data_dir), train_crop="none", eval_crop="center")
+    data.eval_fraction = 1.0
+    return data

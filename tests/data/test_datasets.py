@@ -1,0 +1,175 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from toy_dataset import TRAIN, constant, png, write
+
+from mobilenet.data import writer
+from mobilenet.data.datasets import DatasetFormatError, DatasetNotFoundError, open_split
+from mobilenet.errors import ConfigError
+
+
+def test_a_split_describes_itself(config):
+    split = open_split(config, "train")
+    assert (split.name, split.split, split.num_examples) == ("toy", "train", TRAIN)
+    assert (split.num_classes, split.class_names) == (3, ("a", "b", "c"))
+    assert len(split.source) == TRAIN
+    record = split.source[7]
+    assert (record.image, record.label, record.file_name) == (png(constant(7)), 1, "7.png")
+
+
+@pytest.mark.parametrize("index", [-1, TRAIN])
+def test_a_record_out_of_range(config, index):
+    with pytest.raises(IndexError, match=f"Record {index} is out of range: there are {TRAIN}"):
+        open_split(config, "train").source[index]
+
+
+@pytest.mark.parametrize("split", ["train", "train[:5]", "train[7:-3]", "train[50%:]+test", "test"])
+def test_records_are_those_of_tfds(config, tmp_path, monkeypatch, split):
+    monkeypatch.setattr(writer, "_SHARD_BYTES", 6)
+    images = [png(constant(i)) for i in range(TRAIN)]
+    with writer.new_dataset_directory("sharded", tmp_path) as directory:
+        target = writer.DatasetWriter(directory, "sharded", ["a", "b", "c"])
+        for name, number in (("train", TRAIN), ("test", 4)):
+            examples = [writer.Example(images[i], i % 3, f"é{i}.png") for i in range(number)]
+            target.write_split(name, examples, num_examples=number, num_bytes=number)
+        target.write_metadata(description="In several files.")
+    assert len(list(tmp_path.glob("*/*/*train.array_record*"))) == 4
+    config.update(name="sharded", data_dir=str(tmp_path))
+    source = open_split(config, split).source
+    builder = tfds.builder_from_directory(tmp_path / "sharded" / "1.0.0")
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    want = builder.as_data_source(split, decoders=decoders)
+    assert len(source) == len(want)
+    for i, example in enumerate(want):
+        assert source[i].image == example["image"]
+        assert source[i].label == example["label"]
+        assert source[i].file_name.encode() == example["file_name"]
+
+
+def test_tfds_finds_and_decodes_what_we_write(data_dir):
+    builder = tfds.builder("toy", data_dir=data_dir)
+    example = builder.as_data_source("train")[3]
+    np.testing.assert_array_equal(example["image"], constant(3))
+    assert builder.info.features["label"].int2str(int(example["label"])) == "a"
+    assert builder.info.splits["train"].num_examples == TRAIN
+
+
+def test_the_highest_version_is_read_unless_one_is_named(config, tmp_path):
+    sizes = {"1.0.0": 3, "1.9.0": 4, "1.10.0": 5}
+    for version, size in sizes.items():
+        write(tmp_path / version, "toy", {"train": [png(constant(0))] * size})
+        shutil.move(tmp_path / version / "toy" / "1.0.0", tmp_path / "toy" / version)
+    config.data_dir = str(tmp_path)
+    assert open_split(config, "train").num_examples == 5
+    for version, size in sizes.items():
+        config.name = f"toy:{version}"
+        assert open_split(config, "train").num_examples == size
+
+
+def test_without_a_data_dir_tfds_default_is_used(config, data_dir, monkeypatch):
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(data_dir))
+    config.data_dir = None
+    assert open_split(config, "train").num_examples == TRAIN
+
+
+@pytest.mark.parametrize("split", ["validation", "train[", ""])
+def test_an_unknown_split_names_the_known_ones(config, split):
+    with pytest.raises(ConfigError, match=r"The dataset toy in .* has no split .* train, test, or"):
+        open_split(config, split)
+
+
+@pytest.mark.parametrize("split", ["train[:0]", "train[:1%]", "train[5:5]"])
+def test_an_empty_slice_is_refused(config, split):
+    with pytest.raises(ConfigError, match="has no examples in the split"):
+        open_split(config, split)
+
+
+def test_an_unknown_dataset_is_refused_with_the_ways_to_get_it(config):
+    config.name = "no_such_dataset"
+    with pytest.raises(DatasetNotFoundError) as info:
+        open_split(config, "train")
+    message = str(info.value)
+    assert message.startswith(
+        f"The dataset no_such_dataset (config.data.name) is not in {config.data_dir}"
+    )
+    assert "scripts/prepare_images.py --input=DIR_OR_TAR --name=no_such_dataset" in message
+    assert "\n" not in message
+
+
+class Shapes(tfds.core.GeneratorBasedBuilder):
+    """Registers itself as `shapes`, like the builders of TFDS."""
+
+    VERSION = tfds.core.Version("2.0.0")
+    failure = None
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(shape=(12, 10, 3)),
+            "label": tfds.features.ClassLabel(names=["x", "y"]),
+            "id": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        if self.failure:
+            raise self.failure
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        for i in range(6):
+            yield i, {"image": png(constant(i)), "label": i % 2, "id": f"shape_{i}"}
+
+
+def test_tfds_prepares_a_missing_dataset(config, tmp_path):
+    config.update(name="shapes", data_dir=str(tmp_path))
+    for _ in range(2):
+        split = open_split(config, "train")
+        assert split.num_examples == 6
+        assert {split.source[i].file_name for i in range(6)} == {f"shape_{i}" for i in range(6)}
+    assert (tmp_path / "shapes" / "2.0.0").is_dir()
+
+
+def test_a_failed_download_says_why_and_what_else_to_do(config, tmp_path, monkeypatch):
+    failure = ConnectionError("the network is down.\nSecond line")
+    monkeypatch.setattr(Shapes, "failure", failure)
+    config.update(name="shapes", data_dir=str(tmp_path))
+    with pytest.raises(DatasetNotFoundError) as info:
+        open_split(config, "train")
+    message = str(info.value)
+    assert "ConnectionError: the network is down" in message
+    assert "scripts/prepare_images.py" in message
+    assert "\n" not in message
+
+
+def test_a_builder_that_needs_tensorflow_says_so(config, tmp_path, monkeypatch):
+    # TFDS puts what it did before the cause.
+    failure = ModuleNotFoundError("Failed to encode\nNo module named 'tensorflow'")
+    monkeypatch.setattr(Shapes, "failure", failure)
+    config.update(name="shapes", data_dir=str(tmp_path))
+    with pytest.raises(
+        DatasetNotFoundError, match=r"\(No module named 'tensorflow'\): .* `tfds build"
+    ):
+        open_split(config, "train")
+
+
+def edited(data_dir, target, file, old, new):
+    shutil.copytree(data_dir / "toy", target / "toy")
+    path = target / "toy" / "1.0.0" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    return str(target)
+
+
+def test_a_dataset_without_labels_is_refused(config, data_dir, tmp_path):
+    config.data_dir = edited(data_dir, tmp_path, "features.json", '"label"', '"category"')
+    with pytest.raises(DatasetFormatError, match="has the features category, file_name, image; "):
+        open_split(config, "train")
+
+
+def test_a_dataset_without_random_access_is_refused(config, data_dir, tmp_path):
+    config.data_dir = edited(data_dir, tmp_path, "dataset_info.json", "array_record", "tfrecord")
+    with pytest.raises(DatasetFormatError, match="stored as tfrecord, which has no random access"):
+        open_split(config, "train")
