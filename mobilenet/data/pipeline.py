@@ -7,6 +7,7 @@ alone, not on threads, worker processes or hosts.
 """
 
 import functools
+import gc
 import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,36 +167,43 @@ class _BatchIterator(Iterator[Batch]):
     """Runs the dataset in threads, or in worker processes that run threads."""
 
     def __init__(self, dataset: grain.MapDataset, data_config: ml_collections.ConfigDict):
-        threads = data_config.num_threads
-        buffered = max(data_config.prefetch_batches, threads)
-        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffered)
+        threads, workers = data_config.num_threads, data_config.num_workers
+        buffered = max(data_config.prefetch_batches // max(workers, 1), 1)
+        options = grain.ReadOptions(
+            num_threads=threads, prefetch_buffer_size=max(buffered, threads)
+        )
         stream = dataset.to_iter_dataset(options)
-        if data_config.num_workers:
+        if workers:
             # Grain's worker start reads absl flags, which only absl's own main would parse.
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
-            per_worker = max(data_config.prefetch_batches // data_config.num_workers, 1)
-            stream = stream.mp_prefetch(
-                grain.MultiprocessingOptions(data_config.num_workers, per_worker)
-            )
+            stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, buffered))
+        self._workers = workers
         self._running = [iter(stream)]
         # Also runs at exit, while the modules that Grain's own clean-up needs are still there.
-        self._stop = weakref.finalize(self, _close_all, self._running)
+        self._stop = weakref.finalize(self, _close_all, self._running, workers)
 
     def __next__(self) -> Batch:
         if not self._running:
             raise ValueError("The iterator of batches is closed: make a new one.")
-        return next(self._running[0])
+        batch = next(self._running[0])
+        if self._workers:
+            # Workers pass shared memory, which nobody removes if it is in use when Python exits.
+            batch = {key: np.array(value) for key, value in batch.items()}
+        return batch
 
     def close(self) -> None:
         """Stops the threads and processes; twice is harmless."""
         self._stop()
 
 
-def _close_all(iterators: list[grain.DatasetIterator]) -> None:
+def _close_all(iterators: list[grain.DatasetIterator], workers: int) -> None:
     # Emptying the list deletes the iterator now: its `__del__` fails when the interpreter is gone.
     while iterators:
         iterators.pop().close()
+    if workers:
+        # The traceback of a worker's end keeps its last batch, shared memory, in a cycle.
+        gc.collect()
 
 
 def _train_crop(

@@ -108,7 +108,7 @@ def test_hosts_share_out_the_rows_of_one_stream(config, hosts):
             )
 
 
-@pytest.mark.parametrize("start", [1, 5, 100])
+@pytest.mark.parametrize("start", [1, 5, 20])
 def test_resume_at_a_step(config, start):
     config = random_crops(config)
     want = train(config, count=start + 3)[start:]
@@ -123,10 +123,8 @@ def test_a_step_far_away_is_reached_at_once(config):
 def test_workers_do_not_change_the_stream(config):
     config = random_crops(config)
     want = train(config, count=8)
-    corpus = evaluate(config, 4)
     config.num_workers = 2
     assert_equal(train(config, count=5, start_step=3), want[3:])
-    assert_equal(evaluate(config, 4), corpus)
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 4])
@@ -163,11 +161,12 @@ def test_evaluation_of_a_slice(config):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_corrupt_image_is_named(config, workers):
     config.update(name="damaged", num_workers=workers)
-    with pytest.raises(Exception, match=r"Image 4 \(4\.png\) of damaged, split 'test', .*") as info:
+    with pytest.raises(CorruptImageError) as info:
         evaluate(config, 4)
-    # An error comes out of a worker process as Grain's own, with the message inside.
-    assert workers or info.type is CorruptImageError
-    assert "config.data.on_corrupt=skip" in str(info.value)
+    message = str(info.value)
+    assert message.startswith("Image 4 (4.png) of damaged, split 'test', cannot be read: ")
+    assert "config.data.on_corrupt=skip" in message
+    assert "\n" not in message
 
 
 def test_a_corrupt_image_stops_training(config):
@@ -275,23 +274,25 @@ def test_a_split_can_be_pickled(config):
     assert [copy.source[i] for i in range(3)] == [split.source[i] for i in range(3)]
 
 
-LEAVE = """
+PROGRAM = """
 import sys
 from configs.base import get_config
 from mobilenet.data.datasets import open_split
-from mobilenet.data.pipeline import train_batches
+from mobilenet.data.pipeline import eval_batches, train_batches
 if __name__ == "__main__":
     data = get_config().data
     data.update(name="toy", data_dir=sys.argv[1], num_workers=int(sys.argv[2]))
+    print(sum(batch["mask"].sum() for batch in eval_batches(open_split(data, "test"), data, 8, 4)))
     iterator = train_batches(open_split(data, "train"), data, 8, 8, 0)
-    print(next(iterator)["images"].shape)
+    batch = next(iterator)
+    print(type(batch["images"]).__name__)
 """
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_program_may_end_in_the_middle(data_dir, tmp_path, workers):
-    script = tmp_path / "leave.py"
-    script.write_text(LEAVE)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_program_may_end_with_batches_under_way(data_dir, tmp_path, workers):
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
     done = subprocess.run(
         [sys.executable, script, data_dir, str(workers)],
         capture_output=True,
@@ -299,4 +300,4 @@ def test_a_program_may_end_in_the_middle(data_dir, tmp_path, workers):
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "(8, 8, 8, 3)\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "9.0\nndarray\n", "")
