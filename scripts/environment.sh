@@ -1,0 +1,45 @@
+# Sourced by quickstart.sh and test.sh: makes .venv with what a group of requirements needs.
+# Does nothing if that was done and the requirements have not changed since.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# make_environment GROUP: "train", or an optional group of pyproject.toml such as "dev".
+make_environment() {
+    local group=$1 stamp=.venv/.installed-$1 python
+    if [[ ! -x .venv/bin/python ]]; then
+        python=$(find_python)
+        echo "Making .venv with $("$python" --version)"
+        "$python" -m venv .venv || {
+            rm -rf .venv
+            echo "error: $python cannot make a virtual environment: install its venv module" \
+                "(Debian: apt-get install python3-venv)." >&2
+            exit 1
+        }
+    fi
+    if [[ -e $stamp && $stamp -nt pyproject.toml && $stamp -nt requirements.txt ]]; then
+        return
+    fi
+    echo "Installing what '$group' needs (a few minutes the first time)"
+    if [[ $group == train ]]; then
+        .venv/bin/python -m pip install --quiet --requirement requirements.txt
+        .venv/bin/python -m pip install --quiet --no-deps --editable .
+    else
+        .venv/bin/python -m pip install --quiet --editable ".[$group]"
+        touch .venv/.installed-train
+    fi
+    touch "$stamp"
+}
+
+find_python() {
+    local python
+    for python in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        if [[ -n $python ]] && command -v "$python" > /dev/null &&
+            "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+            echo "$python"
+            return
+        fi
+    done
+    echo "error: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python." >&2
+    exit 1
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs the whole suite: lint, format, types, tests. Arguments go to pytest, such as -m slow.
+
+source "$(dirname "$0")/environment.sh"
+make_environment dev
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+# Two processes: most of the time is spent compiling on one core.
+.venv/bin/pytest --numprocesses=2 --dist=loadfile "$@"
