@@ -7,7 +7,8 @@ included, as both papers count. Normalisation, activation, pooling and bias are 
 import dataclasses
 from collections.abc import Iterator
 
-from mobilenet.architecture import Architecture, Layer
+from mobilenet.architecture import Architecture
+from mobilenet.blocks import Layer
 from mobilenet.padding import output_size
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from mobilenet.architecture import Architecture, Layer
+from mobilenet.architecture import Architecture
+from mobilenet.blocks import Layer
 from mobilenet.depthwise import depthwise_conv
 from mobilenet.errors import UserError
 from mobilenet.padding import explicit_padding

@@ -10,7 +10,8 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
-from mobilenet.architecture import ARCHITECTURES, Architecture, Block
+from mobilenet.architecture import ARCHITECTURES, Architecture
+from mobilenet.blocks import Block
 from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
 from mobilenet.layers import Classifier, ConvNorm, scale_images, widen

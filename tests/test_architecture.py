@@ -2,13 +2,8 @@
 
 import pytest
 
-from mobilenet.architecture import (
-    ARCHITECTURES,
-    mobilenet_v1,
-    mobilenet_v2,
-    round_width_v1,
-    round_width_v2,
-)
+from mobilenet.architecture import ARCHITECTURES, mobilenet_v1, mobilenet_v2
+from mobilenet.blocks import round_width_v1, round_width_v2
 from mobilenet.errors import UserError
 
 
