@@ -43,16 +43,24 @@ def evaluate(
       RuntimeError: another number of images was counted.
     """
     started = time.perf_counter()
-    sums: list[dict[str, jax.Array]] = []
+    # Python's floats have 64 bits: a float32 sum would lose whole images on a large split.
+    totals = dict.fromkeys(("loss", "top1", "top5", "images"), 0.0)
+
+    def add(sums: dict[str, jax.Array]) -> None:
+        for name, value in jax.device_get(sums).items():
+            totals[name] += float(value)
+
+    running: dict[str, jax.Array] | None = None
     for batch in batches:
         if stop():
             raise Interrupted
-        sums.append(eval_step(params, batch_stats, to_devices(batch, mesh)))
-    # In float64: a float32 sum would lose whole images on a large split.
-    totals = {
-        name: float(sum(np.float64(batch[name]) for batch in jax.device_get(sums)))
-        for name in ("loss", "top1", "top5", "images")
-    }
+        sums = eval_step(params, batch_stats, to_devices(batch, mesh))
+        # Waiting for the batch before this one keeps at most two of them on the devices.
+        if running:
+            add(running)
+        running = sums
+    if running:
+        add(running)
     num_images = int(totals["images"])
     skipped = num_examples - num_images
     if num_images == 0 or (skipped and on_corrupt != "skip"):

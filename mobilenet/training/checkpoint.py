@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import errno
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,11 +14,22 @@ from absl import logging
 from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers
 
-from mobilenet.errors import UserError
+from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.training.state import TrainState
 
 # Weights lie apart from the rest: evaluation, fine-tuning and export read them alone.
 _ITEMS = {"weights": ("params", "batch_stats", "ema"), "progress": ("step", "opt_state")}
+
+_WRITE = "write a checkpoint (complete ones are unharmed) to"
+_SYSTEM_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+)
 
 
 class Checkpoints:
@@ -59,7 +72,7 @@ class Checkpoints:
         """
         if step in self.steps():
             return
-        with self._explained("write a checkpoint to"):
+        with self._explained(_WRITE):
             items = {
                 name: ocp.args.StandardSave({field: getattr(state, field) for field in fields})
                 for name, fields in _ITEMS.items()
@@ -123,43 +136,40 @@ class Checkpoints:
         Raises:
           UserError: one could not be written.
         """
-        with self._explained("write a checkpoint to"):
+        with self._explained(_WRITE):
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
 
     def close(self) -> None:
         """Waits and frees the threads."""
-        with self._explained("write a checkpoint to"):
+        with self._explained(_WRITE):
             self._manager.close()
 
     @contextlib.contextmanager
     def _explained(self, action: str) -> Iterator[None]:
         """Turns whatever Orbax raises into one sentence."""
-        try:
-            yield
-        except UserError:
-            raise
-        except Exception as error:
-            text = str(error)
-            if "No space left" in text or "ENOSPC" in text:
-                reason = "the disk is full. Free some space and start again"
-            elif isinstance(error, PermissionError) or "Permission denied" in text:
-                reason = "permission denied. Choose another --workdir"
-            else:
-                reason = f"{type(error).__name__}: {text.splitlines()[0] if text else ''}"
-            raise UserError(
-                f"Cannot {action} {self._directory}: {reason}. "
-                "Complete checkpoints are not affected."
-            ) from error
+        action = f"{action} {self._directory}"
+        with os_errors_explained(action):
+            try:
+                yield
+            except (OSError, UserError):
+                raise
+            except Exception as error:
+                text = str(error)
+                # Orbax's C++ part names the error of the system in words only.
+                for code in _SYSTEM_ERRORS:
+                    if os.strerror(code) in text:
+                        raise OSError(code, os.strerror(code)) from error
+                reason = text.strip().partition("\n")[0].rstrip(".") or "no message"
+                raise UserError(f"Cannot {action}: {type(error).__name__}: {reason}.") from error
 
 
 class _Best(checkpoint_managers.PreservationPolicy):
     def __init__(self, scores: Mapping[int, float]):
         self._scores = scores
 
-    def should_preserve(
-        self, checkpoints: Sequence[checkpoint_managers.PolicyCheckpointInfo], *, context: Any
-    ) -> Sequence[bool]:
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """Says for every checkpoint, which has a `step`, whether it is the best."""
         del context
         best = _best_step([checkpoint.step for checkpoint in checkpoints], self._scores)
         return [checkpoint.step == best for checkpoint in checkpoints]

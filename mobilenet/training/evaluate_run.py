@@ -1,6 +1,8 @@
 """Evaluates a checkpoint of a run directory on a full split."""
 
+import contextlib
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -44,8 +46,10 @@ def evaluate_run(
     """
     directory = pathlib.Path(workdir)
     config = read_config(directory).unlock()
-    config.data.data_dir = data_dir or config.data.data_dir
-    config.evaluation.batch_size = batch_size or config.evaluation.batch_size
+    if data_dir is not None:
+        config.data.data_dir = data_dir
+    if batch_size is not None:
+        config.evaluation.batch_size = batch_size
     has_ema = config.ema_decay is not None
     if ema and not has_ema:
         raise UserError(f"The run {directory} has no moving average: leave out --ema.")
@@ -56,11 +60,11 @@ def evaluate_run(
     checkpoints = Checkpoints(
         directory, keep=config.checkpoint.keep, scores=read_scores(directory), read_only=True
     )
-    step = _find_step(checkpoints, checkpoint, directory)
-    weights = checkpoints.restore_weights(
-        step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
-    )
-    checkpoints.close()
+    with contextlib.closing(checkpoints):
+        step = _find_step(checkpoints, checkpoint, directory)
+        weights = checkpoints.restore_weights(
+            step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
+        )
     use_ema = has_ema if ema is None else ema
     params, batch_stats = weights["ema"] if use_ema else (weights["params"], weights["batch_stats"])
     metrics = evaluate(
@@ -84,7 +88,9 @@ def evaluate_run(
         os_errors_explained(f"write {directory / 'evaluations.jsonl'}"),
         (directory / "evaluations.jsonl").open("a", encoding="utf-8") as file,
     ):
-        file.write(json.dumps(result) + "\n")
+        # The loss of a network that diverged may be no number, which JSON does not have.
+        loss = result["loss"] if math.isfinite(result["loss"]) else None
+        file.write(json.dumps({**result, "loss": loss}) + "\n")
     return result
 
 

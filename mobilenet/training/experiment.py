@@ -109,6 +109,10 @@ def build_experiment(config: ml_collections.ConfigDict, train_split: Split) -> E
         raise ConfigError(
             f"config.label_smoothing must be at least 0 and below 1, not {config.label_smoothing}."
         )
+    for key in ("checkpoint.keep", "log.every_steps"):
+        section, name = key.split(".")
+        if config[section][name] < 1:
+            raise ConfigError(f"config.{key} must be at least 1, not {config[section][name]}.")
     steps_per_epoch = train_split.num_examples / config.batch_size
     resolve = functools.partial(resolve_steps, steps_per_epoch=steps_per_epoch)
     total_steps = resolve(config, "total", within="config")

@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 
 from mobilenet.cost import count_cost
+from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split, open_split
-from mobilenet.data.pipeline import eval_batches, train_batches
 from mobilenet.errors import UserError
 from mobilenet.evaluation import Interrupted, evaluate
 from mobilenet.training.checkpoint import Checkpoints
@@ -56,6 +57,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 "have different classes: check config.data."
             )
         experiment = build_experiment(config, train_split)
+        _train_batches(config, train_split, start_step=0)
+        _eval_batches(config, eval_split)
         with start_run(workdir, config) as directory:
             return _Run(config, directory, experiment, train_split, eval_split, stop).run()
 
@@ -110,16 +113,7 @@ class _Run:
 
     def _train(self, start: int, state: TrainState, reporter: Reporter) -> None:
         experiment, config = self._experiment, self._config
-        batches = train_batches(
-            self._train_split,
-            config.data,
-            config.model.resolution,
-            config.batch_size,
-            config.seed,
-            start_step=start,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-        )
+        batches = _train_batches(config, self._train_split, start_step=start)
         log = _Log(reporter, start, config.batch_size, config.log.every_steps)
         running: tuple[int, Metrics] | None = None
         for step in range(start + 1, experiment.total_steps + 1):
@@ -147,6 +141,7 @@ class _Run:
         log.add(step, metrics, force=not is_finite or step == self._experiment.total_steps)
         if is_finite:
             return
+        self._checkpoints.wait()
         last = self._checkpoints.last()
         good = f"step {last} is saved in {self._directory}" if last else "no step was saved"
         raise UserError(
@@ -160,19 +155,11 @@ class _Run:
     def _evaluate(self, step: int, state: TrainState, reporter: Reporter) -> None:
         """Evaluates, or gives up without a score if a signal arrives meanwhile."""
         config, network = self._config, self._experiment.network
-        batches = eval_batches(
-            self._eval_split,
-            config.data,
-            config.model.resolution,
-            config.evaluation.batch_size,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
-        )
         try:
             metrics = evaluate(
                 network.eval_step,
                 *state.evaluated,
-                batches,
+                _eval_batches(config, self._eval_split),
                 num_examples=self._eval_split.num_examples,
                 on_corrupt=config.data.on_corrupt,
                 mesh=network.mesh,
@@ -203,7 +190,8 @@ class _Run:
         result = {
             "top1": last["top1"],
             "top5": last["top5"],
-            "loss": last["loss"],
+            # The moving statistics of a network that diverges can overflow; JSON has no infinity.
+            "loss": last["loss"] if math.isfinite(last["loss"]) else None,
             "num_images": last["num_images"],
             "split": self._eval_split.split,
             "step": last["step"],
@@ -214,6 +202,34 @@ class _Run:
         }
         write_result(self._directory, result)
         return result
+
+
+def _train_batches(
+    config: ml_collections.ConfigDict, split: Split, *, start_step: int
+) -> Iterator[dict[str, np.ndarray]]:
+    return pipeline.train_batches(
+        split,
+        config.data,
+        config.model.resolution,
+        config.batch_size,
+        config.seed,
+        start_step=start_step,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+
+
+def _eval_batches(
+    config: ml_collections.ConfigDict, split: Split
+) -> Iterator[dict[str, np.ndarray]]:
+    return pipeline.eval_batches(
+        split,
+        config.data,
+        config.model.resolution,
+        config.evaluation.batch_size,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
 
 
 class _Log:

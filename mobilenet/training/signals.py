@@ -26,7 +26,8 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
         restore()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        previous[number] = signal.signal(number, handle)
+        # None is a handler that was not set from Python and cannot be set again.
+        previous[number] = signal.signal(number, handle) or signal.SIG_DFL
     try:
         yield lambda: received
     finally:

@@ -1,11 +1,11 @@
 """Everything that training changes, as one plain pytree."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int
 
 from mobilenet.functional import Tree
 
@@ -15,7 +15,7 @@ from mobilenet.functional import Tree
 class TrainState:
     """What a checkpoint holds."""
 
-    step: Int[Array, ""]  # finished steps
+    step: Any  # finished steps, an int32 scalar; JAX also builds trees of shardings and avals
     params: Tree
     batch_stats: Tree
     opt_state: optax.OptState

@@ -29,6 +29,8 @@ def make_train_step(
 
     All randomness comes from (config.seed, state.step). Metrics are float32 scalars: `loss` and
     `top1` (mean over the images whose mask is 1), `images`, `learning_rate` and `gradient_norm`.
+    An image whose mask is 0 weighs nothing in them or in the gradient, but it is a part of the
+    batch that BatchNorm normalises: training has such images only where corrupt ones are skipped.
     """
     augment, smoothing = config.augment, config.label_smoothing
     accumulation_steps = config.optimizer.accumulation_steps
@@ -50,21 +52,21 @@ def make_train_step(
     ) -> tuple[PyTree[Array], Tree, Metrics]:
         """Returns gradient and metrics summed over images; statistics follow each micro-batch."""
 
-        def add(carry: tuple, micro: tuple[Array, Batch]) -> tuple[tuple, None]:
-            gradient, batch_stats, sums = carry
+        def add(carry: tuple, micro: tuple[Array, Batch]) -> tuple[tuple, Metrics]:
+            gradient, batch_stats = carry
             index, batch = micro
             micro_key = jax.random.fold_in(key, index)
-            more, (batch_stats, more_sums) = jax.grad(loss_sum, has_aux=True)(
+            more, (batch_stats, sums) = jax.grad(loss_sum, has_aux=True)(
                 params, batch_stats, batch, micro_key
             )
-            gradient, sums = jax.tree.map(jnp.add, (gradient, sums), (more, more_sums))
-            return (gradient, batch_stats, sums), None
+            return (jax.tree.map(jnp.add, gradient, more), batch_stats), sums
 
-        zeros = {name: jnp.zeros((), jnp.float32) for name in ("loss", "top1", "top5", "images")}
-        first = (jax.tree.map(jnp.zeros_like, params), batch_stats, zeros)
+        first = (jax.tree.map(jnp.zeros_like, params), batch_stats)
         micro_batches = jax.tree.map(lambda x: _split(x, accumulation_steps), batch)
-        carry, _ = jax.lax.scan(add, first, (jnp.arange(accumulation_steps), micro_batches))
-        return carry
+        (gradient, batch_stats), sums = jax.lax.scan(
+            add, first, (jnp.arange(accumulation_steps), micro_batches)
+        )
+        return gradient, batch_stats, jax.tree.map(lambda x: x.sum(0), sums)
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -123,12 +125,13 @@ def summarize(
     losses = optax.softmax_cross_entropy(logits, targets)
     _, best = jax.lax.top_k(logits, min(5, classes))
     hits = best == labels[:, None]
-    mask = mask.astype(losses.dtype)
+    valid = mask > 0
     return {
-        "loss": (losses * mask).sum(),
-        "top1": (hits[:, 0] * mask).sum(),
-        "top5": (hits.any(-1) * mask).sum(),
-        "images": mask.sum(),
+        # A product would let a loss that is not finite through: 0 times infinity is no number.
+        "loss": jnp.where(valid, losses, 0).sum(),
+        "top1": (hits[:, 0] & valid).sum(dtype=losses.dtype),
+        "top5": (hits.any(-1) & valid).sum(dtype=losses.dtype),
+        "images": valid.sum(dtype=losses.dtype),
     }
 
 
