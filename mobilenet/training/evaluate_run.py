@@ -89,7 +89,7 @@ def evaluate_run(
         (directory / "evaluations.jsonl").open("a", encoding="utf-8") as file,
     ):
         # The loss of a network that diverged may be no number, which JSON does not have.
-        loss = result["loss"] if math.isfinite(result["loss"]) else None
+        loss = metrics["loss"] if math.isfinite(metrics["loss"]) else None
         file.write(json.dumps({**result, "loss": loss}) + "\n")
     return result
 

@@ -89,7 +89,7 @@ def make_train_step(
             "top1": sums["top1"] / images,
             "images": sums["images"],
             "learning_rate": schedule(state.step),
-            "gradient_norm": optax.global_norm(gradient),
+            "gradient_norm": optax.tree.norm(gradient),
         }
         return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
 
@@ -116,21 +116,25 @@ def summarize(
 ) -> Metrics:
     """Returns the sums over images of `loss`, `top1` and `top5`, and the number of `images`.
 
-    The loss is the cross-entropy in nats. Smoothing mixes the labels with the uniform
+    The loss is the cross-entropy in nats. Of equal logits that of the lower class ranks first.
+    Smoothing mixes the labels with the uniform
     distribution over all classes (TensorFlow's tf.losses.softmax_cross_entropy, which slim uses).
     """
     classes = logits.shape[-1]
     targets = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
-    targets = targets * (1 - label_smoothing) + label_smoothing / classes
-    losses = optax.softmax_cross_entropy(logits, targets)
-    _, best = jax.lax.top_k(logits, min(5, classes))
-    hits = best == labels[:, None]
+    smooth = targets * (1 - label_smoothing) + label_smoothing / classes
+    losses = optax.softmax_cross_entropy(logits, smooth)
+    # Not by lax.top_k, for which XLA gathers the logits of all devices. A logit that is no number
+    # is never below another, so that a network that diverged has no hits.
+    own = jnp.where(targets > 0, logits, 0).sum(-1, keepdims=True)
+    is_before = jnp.arange(classes, dtype=labels.dtype)[None] < labels[:, None]
+    rank = (~(logits <= own) | (logits == own) & is_before).sum(-1)
     valid = mask > 0
     return {
         # A product would let a loss that is not finite through: 0 times infinity is no number.
         "loss": jnp.where(valid, losses, 0).sum(),
-        "top1": (hits[:, 0] & valid).sum(dtype=losses.dtype),
-        "top5": (hits.any(-1) & valid).sum(dtype=losses.dtype),
+        "top1": ((rank < 1) & valid).sum(dtype=losses.dtype),
+        "top5": ((rank < min(5, classes)) & valid).sum(dtype=losses.dtype),
         "images": valid.sum(dtype=losses.dtype),
     }
 

@@ -1,0 +1,115 @@
+"""A small dataset, and runs of train.py as a user starts them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import jax
+import ml_collections
+import pytest
+import small_config
+import stripes
+from jax.experimental.compilation_cache import compilation_cache
+from jax.sharding import AxisType, Mesh
+
+from mobilenet.architecture import V1_ROWS
+
+_HERE = pathlib.Path(__file__).parent
+_REPOSITORY = _HERE.parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> pathlib.Path:
+    """Holds the dataset `stripes`."""
+    folder = tmp_path_factory.mktemp("datasets")
+    stripes.write_stripes(folder)
+    return folder
+
+
+@pytest.fixture
+def config(data_dir) -> ml_collections.ConfigDict:
+    """The config of a small run."""
+    config = small_config.get_config()
+    config.data.data_dir = str(data_dir)
+    return config
+
+
+@pytest.fixture
+def tiny_network(monkeypatch) -> None:
+    """Cuts V1 down to the stem and one separable convolution, which compile in seconds."""
+    monkeypatch.setattr("mobilenet.architecture.V1_ROWS", V1_ROWS[:2])
+
+
+@pytest.fixture
+def one_device(monkeypatch) -> Mesh:
+    """Makes runs use one device: a program for eight takes several times as long to compile."""
+    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
+    monkeypatch.setattr("mobilenet.training.mesh.make_mesh", lambda: mesh)
+    return mesh
+
+
+@pytest.fixture(scope="session")
+def compiled_programs(tmp_path_factory) -> pathlib.Path:
+    """The folder of compiled programs that all runs of this session share."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture
+def cached_compilation(compiled_programs) -> Iterator[None]:
+    """Does not compile again, in this process, what another test compiled."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (str(compiled_programs), 0.0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="session")
+def start_training(data_dir, compiled_programs) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts train.py on a run directory, on one device, in a process of its own.
+
+    `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
+    `prefix` goes before the command. What is still running at the end is killed.
+    """
+    started: list[subprocess.Popen] = []
+    environment = os.environ | {
+        "XLA_FLAGS": "",
+        "PYTHONPATH": str(_REPOSITORY),
+        "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+    def start(
+        workdir: pathlib.Path,
+        *flags: str,
+        signals: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
+    ) -> subprocess.Popen:
+        script = _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py"
+        process = subprocess.Popen(
+            [
+                *(*prefix, sys.executable, str(script), *signals),
+                f"--config={_HERE / 'small_config.py'}",
+                f"--config.data.data_dir={data_dir}",
+                f"--workdir={workdir}",
+                *flags,
+            ],
+            cwd=_REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

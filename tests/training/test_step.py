@@ -1,0 +1,325 @@
+"""A training step against formulas written down again, and over devices and micro-batches."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import AxisType, Mesh
+from small_config import get_config
+
+from mobilenet.functional import Functions, split_model
+from mobilenet.models import create_model
+from mobilenet.training.mesh import replicated, split_over_images, to_devices
+from mobilenet.training.state import create_state
+from mobilenet.training.step import make_eval_step, make_train_step, summarize
+
+_CLASSES = 3
+_SCHEDULE = optax.constant_schedule(0.25)
+
+
+def _linear_logits(params, images):
+    return images.mean((1, 2)) @ params["kernel"] + params["bias"][None]
+
+
+# A network without normalisation: images are independent of each other. Its statistics show what
+# the network was given.
+_LINEAR = Functions(
+    train=lambda params, _, images, key: (
+        _linear_logits(params, images),
+        {"images": images, "noise": jax.random.normal(key, (4,))},
+    ),
+    evaluate=lambda params, _, images: _linear_logits(params, images),
+)
+
+
+def _linear_params():
+    rng = np.random.default_rng(1)
+    return {
+        "kernel": jnp.asarray(rng.normal(size=(3, _CLASSES)), jnp.float32),
+        "bias": jnp.asarray(rng.normal(size=_CLASSES), jnp.float32),
+    }
+
+
+def _config(**changes):
+    config = get_config()
+    config.ema_decay = None
+    config.label_smoothing = 0.0
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+def _batch(size, *, seed=0, side=4, valid=None):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(size, np.float32)
+    mask[: size if valid is None else valid] = 1
+    return {
+        "images": rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8),
+        "labels": rng.integers(0, _CLASSES, size, dtype=np.int32),
+        "mask": mask,
+    }
+
+
+@functools.cache
+def _compiled_linear_step(**changes):
+    return jax.jit(make_train_step(_LINEAR, optax.sgd(_SCHEDULE), _SCHEDULE, _config(**changes)))
+
+
+def _take_linear_step(batch, state=None, **changes):
+    if state is None:
+        parts = changes.get("optimizer.accumulation_steps", 1)
+        images = batch["images"]
+        stats = {
+            "images": jnp.zeros((len(images) // parts, *images.shape[1:])),
+            "noise": jnp.zeros(4),
+        }
+        state = create_state(
+            _linear_params(), stats, optax.sgd(_SCHEDULE), with_ema="ema_decay" in changes
+        )
+    return _compiled_linear_step(**changes)(state, jax.tree.map(jnp.asarray, batch))
+
+
+def _normalized(images):
+    return (images.astype(np.float64) - 127.5) / 127.5
+
+
+def _log_softmax(logits):
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def _mean_loss(params, batch, smoothing):
+    """(1 - s) times the cross-entropy with the label plus s times that with every class alike."""
+    features = _normalized(batch["images"]).mean((1, 2))
+    log_p = _log_softmax(features @ np.float64(params["kernel"]) + np.float64(params["bias"]))
+    losses = -(1 - smoothing) * log_p[np.arange(len(log_p)), batch["labels"]]
+    losses -= smoothing * log_p.mean(-1)
+    return losses[batch["mask"] > 0].mean()
+
+
+def _gradient(params, batch, smoothing):
+    """By central differences in float64, of the formula above."""
+    gradient = {}
+    for name, value in params.items():
+        gradient[name] = np.zeros(value.shape)
+        for index in np.ndindex(value.shape):
+            sides = []
+            for sign in (1, -1):
+                moved = {key: np.array(value, np.float64) for key, value in params.items()}
+                moved[name][index] += sign * 1e-5
+                sides.append(_mean_loss(moved, batch, smoothing))
+            gradient[name][index] = (sides[0] - sides[1]) / 2e-5
+    return gradient
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_a_step_follows_the_formula(smoothing, accumulation):
+    batch = _batch(8, valid=5)
+    params = _linear_params()
+    changes = {"label_smoothing": smoothing, "optimizer.accumulation_steps": accumulation}
+    state, metrics = _take_linear_step(batch, **changes, **{"augment.flip": False})
+    gradient = _gradient(params, batch, smoothing)
+    norm = np.sqrt(sum(np.square(g).sum() for g in gradient.values()))
+    # Float32 arithmetic on numbers of order 1.
+    np.testing.assert_allclose(metrics["loss"], _mean_loss(params, batch, smoothing), rtol=1e-5)
+    np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-4)
+    assert metrics["images"] == 5
+    assert metrics["learning_rate"] == 0.25
+    assert state.step == 1
+    for name, value in params.items():
+        expected = np.float64(value) - 0.25 * gradient[name]
+        np.testing.assert_allclose(state.params[name], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_masked_images_weigh_nothing():
+    batch = _batch(8, valid=5)
+    other = {key: value.copy() for key, value in batch.items()}
+    other["images"][5:] = 255 - other["images"][5:]
+    other["labels"][5:] = (other["labels"][5:] + 1) % _CLASSES
+    state, metrics = _take_linear_step(batch)
+    other_state, other_metrics = _take_linear_step(other)
+    jax.tree.map(np.testing.assert_array_equal, metrics, other_metrics)
+    jax.tree.map(np.testing.assert_array_equal, state.params, other_state.params)
+
+
+def test_a_batch_without_valid_images_changes_nothing():
+    state, metrics = _take_linear_step(_batch(4, valid=0))
+    jax.tree.map(np.testing.assert_array_equal, state.params, _linear_params())
+    assert (metrics["loss"], metrics["images"], metrics["top1"]) == (0, 0, 0)
+
+
+def test_a_masked_loss_that_is_infinite_does_not_spread():
+    logits = jnp.asarray([[0.0, 1.0], [jnp.inf, 0.0]])
+    sums = summarize(logits, jnp.asarray([1, 1]), jnp.asarray([1.0, 0.0]), label_smoothing=0.0)
+    np.testing.assert_allclose(sums["loss"], np.log(1 + np.exp(-1.0)), rtol=1e-6)
+
+
+def test_randomness_is_a_function_of_seed_and_step():
+    batch = _batch(16)
+    state, _ = _take_linear_step(batch)
+    again, _ = _take_linear_step(batch)
+    next_state, _ = _take_linear_step(batch, state)
+    other_seed, _ = _take_linear_step(batch, seed=1)
+    for name in ("images", "noise"):
+        first = np.asarray(state.batch_stats[name])
+        np.testing.assert_array_equal(first, again.batch_stats[name])
+        assert not np.array_equal(first, next_state.batch_stats[name])
+        assert not np.array_equal(first, other_seed.batch_stats[name])
+
+
+def test_flips_can_be_switched_off():
+    batch = _batch(16)
+    state, _ = _take_linear_step(batch, **{"augment.flip": False})
+    expected = _normalized(batch["images"])
+    np.testing.assert_allclose(state.batch_stats["images"], expected, atol=1e-6)
+
+
+def test_the_average_holds_parameters_and_statistics():
+    batch = _batch(4)
+    state, _ = _take_linear_step(batch, ema_decay=0.99)
+    # TensorFlow's warm-up: the first of all steps keeps 1 / 10 of the old values.
+    for average, old, new in (
+        (state.ema[0]["kernel"], _linear_params()["kernel"], state.params["kernel"]),
+        (state.ema[1]["images"], np.zeros_like(batch["images"]), state.batch_stats["images"]),
+    ):
+        expected = 0.1 * np.asarray(old, np.float64) + 0.9 * np.asarray(new, np.float64)
+        np.testing.assert_allclose(average, expected, rtol=1e-5, atol=1e-6)
+    assert state.evaluated is state.ema
+
+
+def test_without_an_average_the_weights_themselves_are_evaluated():
+    state, _ = _take_linear_step(_batch(4))
+    assert state.ema is None
+    assert state.evaluated == (state.params, state.batch_stats)
+
+
+def test_an_evaluation_step_neither_flips_nor_smooths():
+    batch = _batch(8, valid=6)
+    config = _config(label_smoothing=0.1)
+    sums = make_eval_step(_LINEAR, config)(_linear_params(), {}, jax.tree.map(jnp.asarray, batch))
+    loss = _mean_loss(_linear_params(), batch, 0.0)
+    np.testing.assert_allclose(sums["loss"], 6 * loss, rtol=1e-5)
+    assert sums["images"] == 6
+
+
+@pytest.mark.parametrize("classes", [3, 20])
+def test_top1_and_top5_count_the_right_images(classes):
+    rng = np.random.default_rng(2)
+    # Permutations: no two logits of an image are equal.
+    logits = rng.permuted(np.arange(64 * classes).reshape(64, classes), axis=1)
+    labels = rng.integers(0, classes, 64)
+    mask = (rng.random(64) < 0.7).astype(np.float32)
+    order = np.argsort(-logits, axis=1)
+    top1 = (order[:, 0] == labels) @ mask
+    top5 = (order[:, :5] == labels[:, None]).any(1) @ mask
+    assert 0 < top1 < top5
+    sums = summarize(
+        jnp.asarray(logits, jnp.float32),
+        jnp.asarray(labels),
+        jnp.asarray(mask),
+        label_smoothing=0.1,
+    )
+    assert (sums["top1"], sums["top5"], sums["images"]) == (top1, top5, mask.sum())
+
+
+def test_equal_logits_rank_by_class_and_a_network_that_diverged_has_no_hits():
+    rows = [[1.0] * 6, [1.0] * 6, [jnp.nan] * 6, [0.0, jnp.inf, 0.0, 0.0, 0.0, 0.0]]
+    hits = [
+        summarize(jnp.asarray([row]), jnp.asarray([label]), jnp.ones(1), label_smoothing=0.0)
+        for row, label in zip(rows, (0, 5, 0, 1), strict=True)
+    ]
+    assert [float(sums["top1"]) for sums in hits] == [1, 0, 0, 1]
+    assert [float(sums["top5"]) for sums in hits] == [1, 0, 0, 1]
+
+
+def _mesh(devices):
+    return Mesh(jax.devices()[:devices], ("data",), axis_types=(AxisType.Auto,))
+
+
+@functools.cache
+def _compiled_real_step(size, devices, **changes):
+    """A step of the stem and a separable convolution, all in float64, with its first state."""
+    config = _config(**{"ema_decay": 0.9, "label_smoothing": 0.1, **changes})
+    mesh = _mesh(devices)
+    model = create_model(
+        "mobilenet_v1_025",
+        _CLASSES,
+        dtype=jnp.float64,
+        resolution=8,
+        norm_momentum=0.5,
+        dropout=config.model.dropout,
+        norm_group_size=config.model.norm_group_size,
+    )
+    functions, params, stats = split_model(model)
+    params, stats = jax.tree.map(lambda x: x.astype(jnp.float64), (params, stats))
+    optimizer = optax.sgd(_SCHEDULE)
+    whole = replicated(mesh)
+    state = jax.device_put(create_state(params, stats, optimizer, with_ema=True), whole)
+    step = jax.jit(
+        make_train_step(functions, optimizer, _SCHEDULE, config),
+        in_shardings=(whole, split_over_images(mesh)),
+        out_shardings=whole,
+    )
+    return step.lower(state, to_devices(_batch(size, side=8), mesh)).compile(), state
+
+
+def _take_real_step(batch, devices, **changes):
+    with jax.enable_x64(True):
+        step, state = _compiled_real_step(len(batch["images"]), devices, **changes)
+        return jax.device_get(step(state, to_devices(batch, _mesh(devices)))), step.as_text()
+
+
+# Sums of some thousand numbers in another order, in float64: 2**-53 times a thousand, and as much
+# again for what the layers make of it. Float32 would be off by 1e-4.
+_ROUNDING = {"rtol": 1e-9, "atol": 1e-11}
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_eight_devices_take_the_step_of_one():
+    # Masked images lie on one device; flips and dropout are drawn.
+    batch = _batch(16, side=8, valid=13)
+    (one, one_metrics), _ = _take_real_step(batch, 1, **{"model.dropout": 0.5})
+    (eight, eight_metrics), text = _take_real_step(batch, 8, **{"model.dropout": 0.5})
+    assert "all-reduce" in text
+    assert one.params["stem"]["conv"]["kernel"].dtype == np.float64
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, **_ROUNDING),
+        (one, one_metrics),
+        (eight, eight_metrics),
+    )
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_micro_batches_add_up_to_the_large_batch():
+    fixed = {"augment.flip": False, "model.dropout": 0.0, "model.norm_group_size": 2}
+    batch = _batch(16, side=8, valid=13)
+    (parts, parts_metrics), text = _take_real_step(
+        batch, 2, **fixed, **{"optimizer.accumulation_steps": 2}
+    )
+    # Each device makes micro-batches of the images that it holds.
+    assert "all-to-all" not in text
+    assert "all-gather" not in text
+    # Micro-batch m takes every second image from m on, which decides the groups of BatchNorm.
+    order = np.concatenate([np.arange(0, 16, 2), np.arange(1, 16, 2)])
+    reordered = {key: value[order] for key, value in batch.items()}
+    (whole, whole_metrics), _ = _take_real_step(reordered, 1, **fixed)
+    # Moving statistics move once for each micro-batch, so they differ.
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, **_ROUNDING),
+        (parts.params, parts.ema[0], parts_metrics),
+        (whole.params, whole.ema[0], whole_metrics),
+    )
+
+
+@pytest.mark.usefixtures("tiny_network")
+def test_masked_images_take_part_in_normalisation():
+    batch = _batch(16, side=8, valid=15)
+    other = {**batch, "images": batch["images"].copy()}
+    other["images"][15] = 0
+    (state, _), _ = _take_real_step(batch, 1, **{"model.dropout": 0.5})
+    (other_state, _), _ = _take_real_step(other, 1, **{"model.dropout": 0.5})
+    mean, other_mean = (s.batch_stats["stem"]["conv"]["norm"]["mean"] for s in (state, other_state))
+    assert not np.allclose(mean, other_mean)
