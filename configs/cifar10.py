@@ -1,6 +1,6 @@
 """MobileNetV2 0.5 on CIFAR-10, for 32-pixel images: the stem keeps their size.
 
-    python train.py --config=configs/cifar10.py --workdir=runs/cifar10
+python train.py --config=configs/cifar10.py --workdir=runs/cifar10
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from configs import base
 def get_config() -> ConfigDict:
     config = base.get_config()
     config.batch_size = 128
-    config.total_epochs = 30.0
+    config.total_epochs = 15.0
     config.compute_dtype = "float32"
 
     config.model.width = 0.5
@@ -34,4 +34,5 @@ def get_config() -> ConfigDict:
 
     config.label_smoothing = 0.1
     config.evaluation.batch_size = 500
+    config.evaluation.every_epochs = 5.0
     return config

@@ -12,61 +12,11 @@ from jaxtyping import Array, Float
 from mobilenet.architecture import Architecture
 from mobilenet.blocks import Layer
 from mobilenet.depthwise import depthwise_conv
-from mobilenet.errors import UserError
+from mobilenet.normalization import BatchNorm
 from mobilenet.padding import explicit_padding
+from mobilenet.pointwise import pointwise_conv
 
 ACTIVATIONS = {"relu6": jax.nn.relu6, "relu": jax.nn.relu, "linear": lambda x: x}
-
-
-class BatchNorm(nnx.Module):
-    """Normalises each channel; statistics and arithmetic are float32 for narrower inputs too.
-
-    In training (`module.train()`) over groups of `group_size` images of the batch, and the moving
-    statistics follow the mean over the groups; in evaluation (`module.eval()`) with the moving
-    statistics. Their variance is the biased one, as TensorFlow's.
-    """
-
-    def __init__(
-        self, channels: int, *, epsilon: float, momentum: float, group_size: int | None = None
-    ):
-        self.scale = nnx.Param(_float32(channels))
-        self.bias = nnx.Param(_float32(channels))
-        self.mean = nnx.BatchStat(_float32(channels))
-        self.var = nnx.BatchStat(_float32(channels))
-        self.epsilon = epsilon
-        self.momentum = momentum
-        self.group_size = group_size
-        self.use_running_average = False
-
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Raises UserError if the batch is not made of whole groups."""
-        if self.use_running_average:
-            return self._normalize(x, self.mean[...], self.var[...])
-        images = x.shape[0]
-        group_size = self.group_size or images
-        if images % group_size:
-            raise UserError(
-                f"norm_group_size={group_size} does not divide a batch of {images} images: "
-                "choose a divisor of the batch size."
-            )
-        groups = x.reshape(images // group_size, group_size, *x.shape[1:])
-        values = widen(groups)
-        mean = values.mean((1, 2, 3))
-        # One pass over memory: both sums are taken while the values are read once.
-        var = jnp.maximum(jnp.square(values).mean((1, 2, 3)) - jnp.square(mean), 0)
-        keep = self.momentum
-        self.mean[...] = keep * self.mean[...] + (1 - keep) * mean.mean(0)
-        self.var[...] = keep * self.var[...] + (1 - keep) * var.mean(0)
-        mean, var = (s[:, None, None, None] for s in (mean, var))
-        return self._normalize(groups, mean, var).reshape(x.shape)
-
-    def _normalize(self, x: Array, mean: Array, var: Array) -> Array:
-        shape = (1,) * (x.ndim - mean.ndim)
-        mean, var = mean.reshape(shape + mean.shape), var.reshape(shape + var.shape)
-        scale = self.scale[...].reshape((1,) * (x.ndim - 1) + (-1,))
-        bias = self.bias[...].reshape(scale.shape)
-        factor = lax.rsqrt(var + self.epsilon) * scale
-        return ((widen(x) - mean) * factor + bias).astype(x.dtype)
 
 
 class ConvNorm(nnx.Module):
@@ -100,6 +50,8 @@ class ConvNorm(nnx.Module):
             return depthwise_conv(
                 x, kernel, stride=layer.stride, dilation=layer.dilation, padding=self.padding
             )
+        if (layer.kernel_size, layer.stride) == (1, 1):
+            return pointwise_conv(x, kernel[0, 0])
         pads = [
             explicit_padding(side, layer.kernel_size, layer.stride, layer.dilation, self.padding)
             for side in x.shape[1:3]
@@ -133,11 +85,6 @@ class Classifier(nnx.Module):
             keep = jax.random.bernoulli(dropout_key, 1 - self.dropout, features.shape)
             features = jnp.where(keep, features / (1 - self.dropout), 0)
         return features @ self.kernel[...] + self.bias[...][None]
-
-
-def widen(x: Array) -> Array:
-    """Returns the values as float32, or as they are where they are wider."""
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
 def scale_images(images: Array) -> Array:

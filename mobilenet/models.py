@@ -14,7 +14,8 @@ from mobilenet.architecture import ARCHITECTURES, Architecture
 from mobilenet.blocks import Block
 from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
-from mobilenet.layers import Classifier, ConvNorm, scale_images, widen
+from mobilenet.layers import Classifier, ConvNorm, scale_images
+from mobilenet.normalization import widen
 
 # Widths with published ImageNet accuracies: V1 table 6; V2 section 4 and slim's README.
 PUBLISHED_WIDTHS = {
