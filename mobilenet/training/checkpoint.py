@@ -3,14 +3,16 @@
 import contextlib
 import dataclasses
 import errno
+import logging
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from absl import logging
+from absl import logging as absl_logging
 from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers
 
@@ -50,9 +52,11 @@ class Checkpoints:
         """Raises UserError if the folder cannot be made; one that is only read is left as it is."""
         self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
         self._scores = scores
-        # Orbax reports every save in a dozen lines.
-        logging.set_verbosity(logging.WARNING)
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).addFilter(_is_worth_reading)
         with self._explained("open"):
+            if not read_only:
+                self._directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 self._directory,
                 options=ocp.CheckpointManagerOptions(
@@ -60,7 +64,7 @@ class Checkpoints:
                         [checkpoint_managers.LatestN(keep), _Best(scores)]
                     ),
                     cleanup_tmp_directories=not read_only,  # what a killed save left
-                    create=not read_only,
+                    create=False,
                 ),
             )
 
@@ -73,6 +77,11 @@ class Checkpoints:
         if step in self.steps():
             return
         with self._explained(_WRITE):
+            self._manager.wait_until_finished()
+            # Asked first, because a background thread that fails prints more than our sentence.
+            size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+            if shutil.disk_usage(self._directory).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             items = {
                 name: ocp.args.StandardSave({field: getattr(state, field) for field in fields})
                 for name, fields in _ITEMS.items()
@@ -162,6 +171,12 @@ class Checkpoints:
                         raise OSError(code, os.strerror(code)) from error
                 reason = text.strip().partition("\n")[0].rstrip(".") or "no message"
                 raise UserError(f"Cannot {action}: {type(error).__name__}: {reason}.") from error
+
+
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """Whether to log a record: Orbax logs what it raises too, in a thousand lines for one error."""
+    is_from_orbax = "orbax" in record.pathname or "orbax" in record.getMessage()
+    return absl_logging.level_info() or not is_from_orbax
 
 
 class _Best(checkpoint_managers.PreservationPolicy):

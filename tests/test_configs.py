@@ -1,0 +1,82 @@
+"""Every shipped config: complete, locked, as written down, and one that builds its network."""
+
+import importlib
+import os
+import pathlib
+
+import pytest
+
+from configs import base
+from mobilenet.models import create_architecture
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_GOLDEN = _ROOT / "tests" / "golden" / "configs"
+_NAMES = sorted(path.stem for path in (_ROOT / "configs").glob("*.py") if path.stem != "__init__")
+_EXPERIMENTS = [name for name in _NAMES if name != "base"]
+
+
+def _get_config(name):
+    return importlib.import_module(f"configs.{name}").get_config()
+
+
+def _flatten(config, prefix=""):
+    flat = {}
+    for key, value in config.items():
+        if hasattr(value, "items"):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_config_is_as_written_down(name):
+    flat = _flatten(_get_config(name))
+    text = "".join(f"{key}: {flat[key]!r}\n" for key in sorted(flat))
+    path = _GOLDEN / f"{name}.txt"
+    if os.environ.get("REGENERATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"{path.name} is missing: run this test once with REGENERATE_GOLDEN=1."
+    assert text == path.read_text(encoding="utf-8"), (
+        f"configs/{name}.py has changed. If you meant it, run this test once with "
+        f"REGENERATE_GOLDEN=1 and check the diff of {path.name} line by line."
+    )
+
+
+def test_no_written_config_is_left_over():
+    assert sorted(path.stem for path in _GOLDEN.glob("*.txt")) == _NAMES
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_config_is_locked_and_has_the_keys_of_the_base(name):
+    config = _get_config(name)
+    assert config.is_locked
+    assert _flatten(config).keys() == _flatten(base.get_config()).keys()
+
+
+@pytest.mark.parametrize("name", _EXPERIMENTS)
+def test_a_config_builds_its_network(name):
+    model = {key: value for key, value in _get_config(name).model.items() if value is not None}
+    architecture = create_architecture(model.pop("name"), num_classes=10, **model)
+    assert architecture.num_classes == 10
+    assert architecture.blocks
+
+
+@pytest.mark.parametrize("name", _EXPERIMENTS)
+def test_a_config_has_one_length(name):
+    config = _get_config(name)
+    assert (config.total_epochs is None) != (config.total_steps is None)
+
+
+@pytest.mark.parametrize("name", _EXPERIMENTS)
+def test_the_docstring_is_the_record_of_the_experiment(name):
+    text = importlib.import_module(f"configs.{name}").__doc__
+    assert f"python train.py --config=configs/{name}.py --workdir=" in text
+    if "not run here" in text.lower():
+        return
+    # What it ran on, how long it took and how good it became.
+    assert "%" in text
+    assert "top-1" in text
+    assert any(unit in text for unit in ("second", "minute", "hour", "day"))
+    assert any(machine in text for machine in ("core", "CPU", "GPU", "TPU"))

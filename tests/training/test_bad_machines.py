@@ -1,0 +1,74 @@
+"""A full disk and an unwritable directory end a run with one sentence and exit status 1."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from mobilenet.training.checkpoint import Checkpoints
+
+
+def _ends_with_one_error(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1, errors
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, errors
+    assert errors.splitlines()[-1] == lines[0]
+    return lines[0]
+
+
+# Mounts a file system of $1 at $2, runs the rest and copies what the run left to $2.left.
+_ON_SMALL_DISK = """
+mount -t tmpfs -o "$1" tmpfs "$2" && disk="$2" && shift 2 && "$@"
+code=$?; cp -r "$disk" "$disk.left"; exit $code
+"""
+
+
+@pytest.fixture
+def on_small_disk(tmp_path):
+    """The command before a command that lets it see a small disk at tmp_path/run."""
+    disk = tmp_path / "run"
+    disk.mkdir()
+    if not shutil.which("unshare"):
+        pytest.skip("unshare, of util-linux, is absent")
+
+    def prefix(options):
+        command = ("unshare", "-rm", "sh", "-c", _ON_SMALL_DISK, "sh", options, str(disk))
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+        shutil.rmtree(f"{disk}.left", ignore_errors=True)
+        if tried.returncode:
+            pytest.skip(f"this machine lets no user mount a file system: {tried.stderr.strip()}")
+        return command
+
+    return prefix
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_old_checkpoints_stay(
+    start_training, on_small_disk, tmp_path
+):
+    # A checkpoint is 1.6 MB, so the third finds no room, in a background thread.
+    run = tmp_path / "run"
+    process = start_training(run, prefix=on_small_disk("size=4m"))
+    assert _ends_with_one_error(process) == (
+        f"error: Cannot write a checkpoint (complete ones are unharmed) to {run}/checkpoints: "
+        "the disk is full: free some space and start again."
+    )
+    left = Checkpoints(tmp_path / "run.left", keep=1, scores={}, read_only=True)
+    assert left.steps() == [2, 4]
+    left.close()
+    # With room it goes on, and what the failed save left disappears.
+    process = start_training(tmp_path / "run.left")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "after 10 steps" in output
+    names = sorted(path.name for path in (tmp_path / "run.left" / "checkpoints").iterdir())
+    assert names == ["10", "6", "8"]
+
+
+def test_a_read_only_file_system_is_one_sentence(start_training, on_small_disk, tmp_path):
+    process = start_training(tmp_path / "run", prefix=on_small_disk("ro"))
+    assert _ends_with_one_error(process) == (
+        f"error: Cannot write to the run directory {tmp_path / 'run'}: the file system is "
+        "read-only: choose another directory."
+    )

@@ -1,0 +1,140 @@
+"""From a config to a run: lengths, first weights, and what cannot work, named by its key."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_config import get_config
+
+from mobilenet.data.datasets import open_split
+from mobilenet.errors import ConfigError
+from mobilenet.training.experiment import build_experiment, build_network
+from mobilenet.training.mesh import replicated, split_over_images
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
+@pytest.fixture
+def build(config):
+    """Builds an experiment from changes of the small config."""
+    split = open_split(config.data, "train")
+
+    def build(**changes):
+        config.update_from_flattened_dict(changes)
+        return build_experiment(config, split)
+
+    return build
+
+
+def test_lengths_are_in_steps(build):
+    # 72 images in batches of 16.
+    experiment = build(
+        **{
+            "total_steps": None,
+            "total_epochs": 4,
+            "evaluation.every_steps": None,
+            "evaluation.every_epochs": 2,
+            "checkpoint.every_steps": 4,
+        }
+    )
+    assert experiment.steps_per_epoch == 4.5
+    assert experiment.total_steps == 18
+    assert (experiment.eval_steps, experiment.checkpoint_steps) == (9, 4)
+    every = range(1, 19)
+    assert [step for step in every if experiment.is_eval_step(step)] == [9, 18]
+    # Every evaluated step is saved, for it may be the best.
+    assert [step for step in every if experiment.is_checkpoint_step(step)] == [4, 8, 9, 12, 16, 18]
+
+
+def test_without_lengths_the_end_is_evaluated_and_saved(build):
+    experiment = build(
+        **{"total_steps": 7, "evaluation.every_steps": None, "checkpoint.every_steps": None}
+    )
+    steps = [step for step in range(1, 8) if experiment.is_checkpoint_step(step)]
+    assert steps == [7] == [step for step in range(1, 8) if experiment.is_eval_step(step)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("total_steps", None, "set config.total_epochs or config.total_steps"),
+        ("compute_dtype", "float16", "config.compute_dtype must be float32 or bfloat16"),
+        ("model.name", "mobilenet_v3", "config.model: .*mobilenet_v3"),
+        ("model.expansion", 6.0, "config.model: .*expansion"),
+        ("batch_size", 12, "config.batch_size=12"),
+        ("evaluation.batch_size", 12, "config.evaluation.batch_size=12"),
+        ("optimizer.accumulation_steps", 0, "config.optimizer.accumulation_steps"),
+        ("model.norm_group_size", 4, "config.model.norm_group_size=4"),
+        ("label_smoothing", 1.0, "config.label_smoothing must be .* not 1.0"),
+        ("label_smoothing", -0.1, "config.label_smoothing must be .* not -0.1"),
+        ("ema_decay", 1.0, "config.ema_decay must be .* not 1.0"),
+        ("checkpoint.keep", 0, "config.checkpoint.keep must be at least 1, not 0"),
+        ("log.every_steps", 0, "config.log.every_steps must be at least 1, not 0"),
+        ("optimizer.name", "adam", "config.optimizer.name"),
+        ("schedule.name", "step", "config.schedule.name"),
+        ("evaluation.every_steps", 0, "config.evaluation.every_steps must be"),
+        ("checkpoint.every_steps", -1, "config.checkpoint.every_steps must be"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(build, key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        build(**{key: value})
+
+
+def test_the_first_state_is_whole_on_every_device(build):
+    state = build().initial_state
+    assert state.step == 0
+    for leaf in jax.tree.leaves(state):
+        assert leaf.is_fully_replicated
+        assert len(leaf.devices()) == 8
+    jax.tree.map(np.testing.assert_array_equal, state.ema, (state.params, state.batch_stats))
+
+
+def test_without_a_decay_there_is_no_average(build):
+    assert build(ema_decay=None).initial_state.ema is None
+
+
+def test_the_seed_decides_the_first_weights(build):
+    kernels = [
+        np.asarray(build(seed=seed).initial_state.params["stem"]["conv"]["kernel"])
+        for seed in (0, 0, 1, 2**32 - 1)
+    ]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+    assert not np.array_equal(kernels[0], kernels[3])
+
+
+@pytest.mark.parametrize("with_ema", [True, False])
+def test_a_network_knows_the_shapes_of_its_checkpoints(build, config, with_ema):
+    state = build(ema_decay=0.9 if with_ema else None).initial_state
+    weights = build_network(config, 3).abstract_weights(with_ema=with_ema)
+
+    def shapes(tree):
+        return jax.tree.map(lambda x: (x.shape, x.dtype), tree)
+
+    for name, tree in weights.items():
+        assert shapes(tree) == shapes(getattr(state, name)), name
+    fields = {field.name for field in dataclasses.fields(state)}
+    assert weights.keys() == fields - {"step", "opt_state"}
+
+
+@pytest.mark.parametrize(("group_size", "communicates"), [(2, False), (None, True)])
+def test_groups_of_normalisation_stay_on_their_device(group_size, communicates):
+    config = get_config()
+    config.model.norm_group_size = group_size
+    network = build_network(config, 3)
+    weights = network.abstract_weights(with_ema=False)
+    whole, split = replicated(network.mesh), split_over_images(network.mesh)
+
+    def forward(params, batch_stats, images):
+        logits, _ = network.functions.train(params, batch_stats, images, jax.random.key(0))
+        return logits
+
+    program = jax.jit(forward, in_shardings=(whole, whole, split), out_shardings=split)
+    images = jax.ShapeDtypeStruct((16, 16, 16, 3), jnp.float32)
+    text = program.lower(weights["params"], weights["batch_stats"], images).compile().as_text()
+    assert ("all-reduce" in text) == communicates
+    for operation in ("all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
+        assert operation not in text

@@ -1,0 +1,202 @@
+"""A run in this process: what it records and keeps, and what ends it."""
+
+import contextlib
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from mobilenet.data import pipeline
+from mobilenet.errors import ConfigError, UserError
+from mobilenet.evaluation import evaluate
+from mobilenet.training import loop
+from mobilenet.training.loop import Stopped, train
+from mobilenet.training.metrics_file import read_metrics
+from mobilenet.training.run_directory import read_result
+
+pytestmark = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
+
+
+def _steps(workdir):
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+
+
+def _records(workdir, split):
+    return [record for record in read_metrics(workdir) if record["split"] == split]
+
+
+def _with_top1(monkeypatch, scores):
+    """Gives the evaluations these accuracies."""
+    remaining = iter(scores)
+
+    def scored(*arguments, **keywords):
+        return {**evaluate(*arguments, **keywords), "top1": next(remaining)}
+
+    monkeypatch.setattr(loop, "evaluate", scored)
+
+
+def test_a_run_records_itself_and_keeps_the_last_and_the_best(config, tmp_path, monkeypatch):
+    _with_top1(monkeypatch, [0.25, 0.75, 0.5])
+    config.checkpoint.keep = 1
+    config.log.every_steps = 3
+    config.log.tensorboard = True
+    result = train(config, tmp_path)
+    assert _steps(tmp_path) == [8, 10]
+    assert read_result(tmp_path) == result
+    assert (result["step"], result["top1"], result["num_images"]) == (10, 0.5, 24)
+    assert result["split"] == "test"
+    assert list((tmp_path / "tensorboard").iterdir())
+    training = _records(tmp_path, "train")
+    # The first, every third, the last.
+    assert [record["step"] for record in training] == [1, 3, 6, 9, 10]
+    assert all(math.isfinite(record["loss"]) for record in training)
+    assert result["seconds"] == pytest.approx(sum(record["seconds"] for record in training))
+    # Half a cosine wave from the peak, after 0, 2, 5, 8 and 9 of 10 steps.
+    peak = config.schedule.learning_rate
+    rates = [peak * (1 + math.cos(math.pi * done / 10)) / 2 for done in (0, 2, 5, 8, 9)]
+    np.testing.assert_allclose([r["learning_rate"] for r in training], rates, rtol=1e-5)
+    assert [record["step"] for record in _records(tmp_path, "eval")] == [4, 8, 10]
+
+    # A complete run gives its result and computes nothing.
+    def refuse(*_, **__):
+        raise AssertionError("nothing is left to compute")
+
+    monkeypatch.setattr(loop, "evaluate", refuse)
+    monkeypatch.setattr(loop._Run, "_train", refuse)
+    metrics = (tmp_path / "metrics.jsonl").read_bytes()
+    assert train(config, tmp_path) == result
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
+
+    # The same directory takes no other run.
+    config.seed = 1
+    config.optimizer.momentum = 0.8
+    with pytest.raises(UserError, match=r"config\.optimizer\.momentum: 0\.9 .*config\.seed: 0"):
+        train(config, tmp_path)
+    assert _steps(tmp_path) == [8, 10]
+
+
+def test_the_moving_average_is_what_is_evaluated(config, tmp_path, monkeypatch):
+    evaluated, states = [], []
+    run_evaluation = loop._Run._evaluate
+
+    def remember(self, step, state, reporter):
+        states.append(state)
+        run_evaluation(self, step, state, reporter)
+
+    def watched(eval_step, params, batch_stats, *arguments, **keywords):
+        evaluated.append((params, batch_stats))
+        return evaluate(eval_step, params, batch_stats, *arguments, **keywords)
+
+    monkeypatch.setattr(loop._Run, "_evaluate", remember)
+    monkeypatch.setattr(loop, "evaluate", watched)
+    config.total_steps = 3
+    train(config, tmp_path)
+    ((params, batch_stats),) = evaluated
+    assert params is states[0].ema[0]
+    assert batch_stats is states[0].ema[1]
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(config, tmp_path):
+    config.schedule.name = "exponential"
+    config.schedule.decay_epochs = None
+    config.schedule.decay_steps = 1
+    config.schedule.warmup_steps = 4
+    config.schedule.learning_rate = 1e30
+    config.ema_decay = None
+    config.evaluation.every_steps = 10
+    config.checkpoint.every_steps = 1
+    with pytest.raises(UserError) as raised:
+        train(config, tmp_path)
+    last = _records(tmp_path, "train")[-1]
+    assert not (math.isfinite(last["loss"]) and math.isfinite(last["gradient_norm"]))
+    # The step before had a finite loss, and is saved.
+    good = last["step"] - 1
+    assert _steps(tmp_path)[-1] == good >= 1
+    message = str(raised.value)
+    assert f"The loss of step {last['step']} is " in message
+    assert f"on batch {good} of seed 0 (epoch {good / 4.5:.2f})" in message
+    assert f"step {good} is saved in {tmp_path}" in message
+    assert read_result(tmp_path) is None
+    # It says the same when started again.
+    with pytest.raises(UserError, match=f"The loss of step {last['step']} is "):
+        train(config, tmp_path)
+
+
+def test_an_evaluation_loss_that_is_not_finite_is_no_number_in_the_result(
+    config, tmp_path, monkeypatch
+):
+    def diverged(*arguments, **keywords):
+        return {**evaluate(*arguments, **keywords), "loss": math.inf}
+
+    monkeypatch.setattr(loop, "evaluate", diverged)
+    config.total_steps = 2
+    assert train(config, tmp_path)["loss"] is None
+    assert json.loads((tmp_path / "result.json").read_text())["loss"] is None
+    assert _records(tmp_path, "eval")[-1]["loss"] == math.inf
+
+
+def test_a_signal_in_the_last_evaluation_leaves_it_to_the_next_start(config, tmp_path, monkeypatch):
+    config.total_steps = 3
+
+    def interrupted(*arguments, **keywords):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*arguments, **keywords)
+
+    monkeypatch.setattr(loop, "evaluate", interrupted)
+    with pytest.raises(Stopped, match=r"Step 3 of 3 is saved in .*: the same command goes on"):
+        train(config, tmp_path)
+    assert _steps(tmp_path) == [2, 3]
+    assert not _records(tmp_path, "eval")
+    # A second signal at the same place changes nothing.
+    with pytest.raises(Stopped, match="Step 3 of 3 is saved"):
+        train(config, tmp_path)
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    assert train(config, tmp_path)["step"] == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("data.decoder", "pil"), ("data.eval_crop", "left"), ("seed", -1), ("model.width", -1.0)],
+)
+def test_a_config_that_cannot_work_occupies_no_directory(config, tmp_path, key, value):
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(ConfigError, match=key.removeprefix("model.")):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_in_the_place_of_the_directory_is_one_sentence(config, tmp_path):
+    path = tmp_path / "run"
+    path.write_text("")
+    with pytest.raises(UserError, match=f"create the run directory {path}: a file is in its place"):
+        train(config, path)
+
+
+def test_skipped_images_are_counted(config, tmp_path, monkeypatch):
+    make_batches = pipeline.train_batches
+
+    def damaged(*arguments, **keywords):
+        for batch in make_batches(*arguments, **keywords):
+            yield {**batch, "mask": np.where(np.arange(16) < 13, batch["mask"], 0)}
+
+    monkeypatch.setattr(pipeline, "train_batches", damaged)
+    config.total_steps = 4
+    config.log.every_steps = 2
+    train(config, tmp_path)
+    skipped = {record["step"]: record["skipped_images"] for record in _records(tmp_path, "train")}
+    assert skipped == {1: 3, 2: 3, 4: 6}
+
+
+def test_an_error_of_the_run_frees_the_directory(config, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise UserError("The data went away.")
+
+    config.total_steps = 2
+    with monkeypatch.context() as patched, contextlib.ExitStack() as stack:
+        patched.setattr(loop, "evaluate", broken)
+        stack.enter_context(pytest.raises(UserError, match="The data went away"))
+        train(config, tmp_path)
+    assert train(config, tmp_path)["step"] == 2

@@ -1,0 +1,91 @@
+"""A run that was killed and started again ends with the bits of one that never was."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from mobilenet.data.datasets import open_split
+from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.training.experiment import build_experiment
+from mobilenet.training.mesh import replicated
+from mobilenet.training.metrics_file import read_metrics
+from mobilenet.training.run_directory import read_config
+
+# Of 72 images in batches of 16: an epoch is 4.5 steps.
+_STEPS = 12
+
+
+def _final_state(workdir):
+    config = read_config(workdir)
+    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
+    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
+    state = checkpoints.restore(
+        checkpoints.last(), experiment.initial_state, replicated(experiment.network.mesh)
+    )
+    checkpoints.close()
+    return state
+
+
+def _steps(workdir):
+    return sorted(path.name for path in (workdir / "checkpoints").iterdir())
+
+
+@pytest.mark.usefixtures("one_device")
+def test_kills_and_signals_anywhere_change_no_bit(start_training, tmp_path):
+    def start(name, *signals):
+        length = f"--config.total_steps={_STEPS}"
+        process = start_training(tmp_path / name, length, signals=signals)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+    code, output, errors = start("unbroken")
+    assert code == 0, errors
+    assert f"after {_STEPS} steps" in output
+
+    broken = tmp_path / "broken"
+    # While the first step is compiled: it is finished and saved.
+    code, output, errors = start("broken", "SIGTERM", "step", "1")
+    assert (code, output) == (143, ""), errors
+    assert errors.splitlines()[-1] == (
+        f"Stopped by a signal. Step 1 of {_STEPS} is saved in {broken}: "
+        "the same command goes on from there."
+    )
+    assert _steps(broken) == ["1"]
+
+    # In mid-epoch, when everything of a checkpoint is written but its name.
+    code, _, errors = start("broken", "SIGKILL", "save", "6")
+    assert code == -signal.SIGKILL, errors
+    assert "6" not in _steps(broken)
+    assert [name for name in _steps(broken) if name.startswith("6.")]
+
+    # The evaluation after step 8 is given up, and done when the run goes on.
+    code, _, errors = start("broken", "SIGINT", "evaluation", "8")
+    assert code == 143, errors
+    assert f"Step 8 of {_STEPS} is saved" in errors
+    assert all(name.isdecimal() for name in _steps(broken))
+    assert _evaluated(broken) == [4]
+    code, _, errors = start("broken")
+    assert code == 0, errors
+    assert _evaluated(broken) == [4, 8, _STEPS]
+
+    unbroken_state, broken_state = _final_state(tmp_path / "unbroken"), _final_state(broken)
+    assert int(broken_state.step) == _STEPS
+    assert broken_state.ema is not None
+    jax.tree.map(np.testing.assert_array_equal, unbroken_state, broken_state)
+    assert _curve(tmp_path / "unbroken") == _curve(broken)
+    assert len(json.loads((broken / "environment.json").read_text())["starts"]) == 4
+
+
+def _evaluated(workdir):
+    return [record["step"] for record in read_metrics(workdir) if record["split"] == "eval"]
+
+
+def _curve(workdir):
+    """What every step and evaluation measured, without times."""
+    return [
+        {key: value for key, value in record.items() if "second" not in key}
+        for record in read_metrics(workdir)
+    ]
