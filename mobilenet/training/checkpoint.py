@@ -59,6 +59,7 @@ class Checkpoints:
                 self._directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 self._directory,
+                item_handlers={name: ocp.StandardCheckpointHandler() for name in _ITEMS},
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=checkpoint_managers.AnyPreservationPolicy(
                         [checkpoint_managers.LatestN(keep), _Best(scores)]
@@ -79,8 +80,9 @@ class Checkpoints:
         with self._explained(_WRITE):
             self._manager.wait_until_finished()
             # Asked first, because a background thread that fails prints more than our sentence.
-            size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-            if shutil.disk_usage(self._directory).free < size:
+            # Orbax's index of many small arrays can be as large as they are.
+            room = 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+            if shutil.disk_usage(self._directory).free < room:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             items = {
                 name: ocp.args.StandardSave({field: getattr(state, field) for field in fields})
@@ -118,6 +120,7 @@ class Checkpoints:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
         with self._explained("read a checkpoint from"):
+            self._check_shapes(step, {field: target[field] for field in _ITEMS["weights"]})
             args = {
                 item: ocp.args.StandardRestore(
                     {field: jax.tree.map(abstract, target[field]) for field in _ITEMS[item]}
@@ -126,6 +129,18 @@ class Checkpoints:
             }
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         return {field: value for item in items for field, value in restored[item].items()}
+
+    def _check_shapes(self, step: int, target: dict[str, Any]) -> None:
+        """Compares before anything is read, for Orbax fails with a page of its own."""
+        saved = _shapes(self._manager.item_metadata(step)["weights"].tree)
+        wanted = _shapes(target)
+        for name in sorted(saved.keys() | wanted.keys()):
+            if saved.get(name) != wanted.get(name):
+                raise UserError(
+                    f"The checkpoint of step {step} in {self._directory} is of another network: "
+                    f"{name} is {saved.get(name, 'absent')} there and "
+                    f"{wanted.get(name, 'absent')} here."
+                )
 
     def steps(self) -> list[int]:
         """Returns the steps of all complete checkpoints, in order."""
@@ -188,6 +203,14 @@ class _Best(checkpoint_managers.PreservationPolicy):
         del context
         best = _best_step([checkpoint.step for checkpoint in checkpoints], self._scores)
         return [checkpoint.step == best for checkpoint in checkpoints]
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
 
 
 def _best_step(steps: Sequence[int], scores: Mapping[int, float]) -> int | None:

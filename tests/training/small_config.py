@@ -22,7 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.eval_fraction = 1.0
     config.data.num_threads = 1
     config.optimizer.name = "sgd"
-    config.schedule.name = "cosine"
+    # One compiled program for runs of any length.
+    config.schedule.name = "constant"
     config.schedule.learning_rate = 0.05
     config.ema_decay = 0.9
     config.evaluation.batch_size = 16

@@ -164,20 +164,22 @@ def test_a_step_that_is_not_there_is_named_with_those_that_are(tmp_path):
 
 def test_a_checkpoint_of_another_network_does_not_fit(tmp_path):
     checkpoints = _saved(tmp_path, [1])
-    with pytest.raises(UserError, match=r"Cannot read a checkpoint from .*/checkpoints: "):
+    with pytest.raises(
+        UserError, match=r"batch_stats/layer/kernel is \(5,\) there and \(6,\) here\."
+    ):
         checkpoints.restore(1, _state(0, size=6), _sharding())
-    with pytest.raises(UserError, match=r"Cannot read a checkpoint from .*/checkpoints: "):
+    with pytest.raises(UserError, match=r"ema/0/layer/kernel is \(5,\) there and absent here\."):
         checkpoints.restore(1, _state(0, with_ema=False), _sharding())
     checkpoints.close()
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
     _saved(tmp_path, [1]).close()
-    for path in (tmp_path / "checkpoints" / "1" / "weights").rglob("*"):
-        if path.is_file() and path.parent.name == "d":
-            path.write_bytes(b"")
+    (tmp_path / "checkpoints" / "1" / "weights" / "_METADATA").write_text("{")
     checkpoints = Checkpoints(tmp_path, keep=1, scores={}, read_only=True)
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(
+        UserError, match=r"Cannot read a checkpoint from .*/checkpoints: "
+    ) as raised:
         checkpoints.restore(1, _state(0), _sharding())
     checkpoints.close()
     assert "\n" not in str(raised.value)

@@ -182,6 +182,6 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_one_sentence(run, tmp_pat
     model = json.loads((run / "config.json").read_text())["model"]
     directory = _copy(run, tmp_path, model={**model, "width": 0.5})
     shutil.copytree(run / "checkpoints", directory / "checkpoints")
-    with pytest.raises(UserError, match="Cannot read a checkpoint from ") as raised:
+    with pytest.raises(UserError, match="is of another network: ") as raised:
         evaluate_run(directory)
     assert "\n" not in str(raised.value)

@@ -43,6 +43,7 @@ def test_a_run_records_itself_and_keeps_the_last_and_the_best(config, tmp_path, 
     config.checkpoint.keep = 1
     config.log.every_steps = 3
     config.log.tensorboard = True
+    config.schedule.name = "cosine"
     result = train(config, tmp_path)
     assert _steps(tmp_path) == [8, 10]
     assert read_result(tmp_path) == result
