@@ -71,10 +71,9 @@ def cached_compilation(compiled_programs) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def start_training(data_dir, compiled_programs) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts train.py on a run directory, on one device, in a process of its own.
+def start_program(compiled_programs) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a Python script, on one device, in a process of its own.
 
-    `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
     `prefix` goes before the command. What is still running at the end is killed.
     """
     started: list[subprocess.Popen] = []
@@ -86,20 +85,10 @@ def start_training(data_dir, compiled_programs) -> Iterator[Callable[..., subpro
     }
 
     def start(
-        workdir: pathlib.Path,
-        *flags: str,
-        signals: tuple[str, ...] = (),
-        prefix: tuple[str, ...] = (),
+        script: pathlib.Path, *arguments: str, prefix: tuple[str, ...] = ()
     ) -> subprocess.Popen:
-        script = _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py"
         process = subprocess.Popen(
-            [
-                *(*prefix, sys.executable, str(script), *signals),
-                f"--config={_HERE / 'small_config.py'}",
-                f"--config.data.data_dir={data_dir}",
-                f"--workdir={workdir}",
-                *flags,
-            ],
+            [*prefix, sys.executable, str(script), *arguments],
             cwd=_REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,
@@ -113,3 +102,39 @@ def start_training(data_dir, compiled_programs) -> Iterator[Callable[..., subpro
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def start_training(start_program, data_dir) -> Callable[..., subprocess.Popen]:
+    """Starts train.py on a run directory.
+
+    `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
+    """
+
+    def start(
+        workdir: pathlib.Path,
+        *flags: str,
+        signals: tuple[str, ...] = (),
+        prefix: tuple[str, ...] = (),
+    ) -> subprocess.Popen:
+        return start_program(
+            _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py",
+            *signals,
+            f"--config={_HERE / 'small_config.py'}",
+            f"--config.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+            *flags,
+            prefix=prefix,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_evaluation(start_program) -> Callable[..., subprocess.Popen]:
+    """Starts eval.py with flags."""
+
+    def start(*flags: str) -> subprocess.Popen:
+        return start_program(_REPOSITORY / "eval.py", *flags)
+
+    return start

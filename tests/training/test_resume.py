@@ -34,7 +34,7 @@ def _steps(workdir):
 
 
 @pytest.mark.usefixtures("one_device")
-def test_kills_and_signals_anywhere_change_no_bit(start_training, tmp_path):
+def test_kills_and_signals_anywhere_change_no_bit(start_training, start_evaluation, tmp_path):
     def start(name, *signals):
         length = f"--config.total_steps={_STEPS}"
         process = start_training(tmp_path / name, length, signals=signals)
@@ -77,6 +77,12 @@ def test_kills_and_signals_anywhere_change_no_bit(start_training, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, unbroken_state, broken_state)
     assert _curve(tmp_path / "unbroken") == _curve(broken)
     assert len(json.loads((broken / "environment.json").read_text())["starts"]) == 4
+
+    flags = ("--checkpoint=8", "--noema", "--split=train", "--batch_size=24")
+    evaluation = start_evaluation(f"--workdir={broken}", *flags)
+    output, errors = evaluation.communicate(timeout=300)
+    assert evaluation.returncode == 0, errors
+    assert "72 images of train, step 8, raw weights" in output
 
 
 def _evaluated(workdir):

@@ -38,7 +38,10 @@ def test_handlers_come_back_after_an_error():
     assert [signal.getsignal(each) for each in _SIGNALS] == before
 
 
-@pytest.mark.parametrize("number", _SIGNALS)
+# test_resume.py has an interrupt, too.
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_train_saves_and_exits_143(number, start_training, tmp_path):
     # Longer than any test runs, so that the signal cannot come too late.
     process = start_training(
