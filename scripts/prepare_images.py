@@ -1,7 +1,7 @@
 """Turns a folder or tar of images into a TFDS dataset that `config.data.name` can name.
 
     python scripts/prepare_images.py --input=photos.tar --name=photos --data_dir=datasets
-    python train.py --config=configs/finetune.py --config.data.name=photos \\
+    python train.py --config=configs/cifar10.py --config.data.name=photos \\
         --config.data.data_dir=datasets
 
 The input holds split/class/image.jpg (or .jpeg, .png), for example train/cat/1.jpg. All images are

@@ -1,12 +1,15 @@
 """Every shipped config: complete, locked, as written down, and one that builds its network."""
 
 import importlib
+import inspect
 import os
 import pathlib
+import re
 
 import pytest
 
 from configs import base
+from mobilenet.architecture import ARCHITECTURES
 from mobilenet.models import create_architecture
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -80,3 +83,16 @@ def test_the_docstring_is_the_record_of_the_experiment(name):
     assert "top-1" in text
     assert any(unit in text for unit in ("second", "minute", "hour", "day"))
     assert any(machine in text for machine in ("core", "CPU", "GPU", "TPU"))
+
+
+def test_every_knob_is_a_config_key_and_a_flag():
+    knobs = {
+        name
+        for constructor in ARCHITECTURES.values()
+        for name in inspect.signature(constructor).parameters
+    }
+    # The number of classes comes with the data.
+    assert set(base.get_config().model) == (knobs - {"num_classes"}) | {"name"}
+    script = (_ROOT / "scripts" / "count_cost.py").read_text(encoding="utf-8")
+    flags = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', script))
+    assert knobs <= flags
