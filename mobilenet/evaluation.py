@@ -29,7 +29,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns `top1` and `top5` (shares of 1), `loss` (nats), `num_images`, `images_per_second`.
 
-    Where corrupt images are skipped, `skipped_images` says how many were.
+    Where corrupt images are skipped, `skipped_images` says how many were. The speed counts
+    everything, compilation with the first batch too.
 
     Args:
       eval_step: compiled; sums of one batch.
