@@ -71,7 +71,7 @@ def _write_or_refuse(data_dir, barrier, results):
 
 
 def test_two_processes_do_not_disturb_each_other(tmp_path):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(2), context.Queue()
     arguments = (tmp_path, barrier, results)
     processes = [context.Process(target=_write_or_refuse, args=arguments) for _ in range(2)]
