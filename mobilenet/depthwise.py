@@ -9,7 +9,7 @@ and only the kernel's gradient is summed across them.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -22,15 +22,22 @@ from mobilenet.padding import explicit_padding, output_size
 IMPLEMENTATIONS = ("auto", "shift", "conv")
 
 
+_Zeros = tuple[tuple[int, int], ...]  # (before, after) of each axis
+
+
 class _Geometry(NamedTuple):
     """What a convolution does along the two spatial axes; pairs are (vertical, horizontal)."""
 
     kernel: tuple[int, ...]
     stride: int
     dilation: int
-    zeros: tuple[tuple[int, int], ...]  # (before, after) of each axis
+    zeros: _Zeros
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    def cells(self) -> tuple[int, ...]:
+        """How often the stride fits into the input, rounded up."""
+        return tuple(-(-size // self.stride) for size in self.inputs)
 
     def taps(self) -> Iterator[tuple[int, int]]:
         return ((i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1]))
@@ -120,7 +127,11 @@ def _backward(
     gradient: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     def shift(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return _input_gradient(geometry, kernel, gradient), _kernel_gradient(geometry, x, gradient)
+        padded, zeros = _pad_gradient(geometry, gradient)
+        return (
+            _input_gradient(geometry, kernel, padded, zeros),
+            _kernel_gradient(geometry, kernel, _pad(x, geometry.zeros), padded, zeros),
+        )
 
     def conv(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
         return jax.vjp(functools.partial(_conv, geometry), x, kernel)[1](gradient)
@@ -146,49 +157,65 @@ def _conv(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def _shift(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    padded, weights = _pad(x, geometry.zeros), _wide(kernel)
-    products = (
-        _wide(_window(geometry, padded, i, j)) * weights[i, j][None, None]
-        for i, j in geometry.taps()
-    )
-    return functools.reduce(jnp.add, products).astype(x.dtype)
+    def total(padded: jax.Array, kernel: jax.Array) -> jax.Array:
+        weights = _wide(kernel)
+        products = (
+            _wide(_window(geometry, padded, i, j)) * weights[i, j][None, None]
+            for i, j in geometry.taps()
+        )
+        return functools.reduce(jnp.add, products).astype(x.dtype)
+
+    return _compute_once(kernel, total, _pad(x, geometry.zeros), kernel)
 
 
-def _kernel_gradient(geometry: _Geometry, x: jax.Array, gradient: jax.Array) -> jax.Array:
+def _kernel_gradient(
+    geometry: _Geometry,
+    kernel: jax.Array,
+    padded: jax.Array,
+    padded_gradient: jax.Array,
+    zeros: _Zeros,
+) -> jax.Array:
     """Sums input times gradient for all taps in one pass.
 
     One reduction with an operand per tap reads both tensors once; a reduction per tap reads them
     once each. Summing rows first keeps a row in the cache and leaves the batch axis alone.
     """
-    padded = _pad(x, geometry.zeros)
-    products = [
-        _wide(_window(geometry, padded, i, j)) * _wide(gradient) for i, j in geometry.taps()
-    ]
-    zeros = [jnp.zeros((), product.dtype) for product in products]
-    rows = lax.reduce(
-        products, zeros, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], (2,)
-    )
-    sums = jnp.stack([jnp.sum(row, axis=(0, 1)) for row in rows])
-    return sums.reshape(*geometry.kernel, 1, -1).astype(x.dtype)
+    (top, _), (left, _) = zeros
+    height, width = geometry.outputs
+
+    def total(padded: jax.Array, padded_gradient: jax.Array) -> jax.Array:
+        gradient = _wide(padded_gradient[:, top : top + height, left : left + width])
+        products = [_wide(_window(geometry, padded, i, j)) * gradient for i, j in geometry.taps()]
+        start = [jnp.zeros((), product.dtype) for product in products]
+        rows = lax.reduce(
+            products, start, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], (2,)
+        )
+        sums = jnp.stack([jnp.sum(row, axis=(0, 1)) for row in rows])
+        return sums.reshape(*geometry.kernel, 1, -1).astype(padded.dtype)
+
+    return _compute_once(kernel, total, padded, padded_gradient)
 
 
-def _input_gradient(geometry: _Geometry, kernel: jax.Array, gradient: jax.Array) -> jax.Array:
+def _pad_gradient(geometry: _Geometry, gradient: jax.Array) -> tuple[jax.Array, _Zeros]:
+    """Returns the gradient with all that the mirrored kernel reaches beyond it, and the zeros."""
+    zeros = []
+    for axis, output in enumerate(geometry.outputs):
+        offsets = [offset for phase in _phases(geometry, axis) for _, offset in phase]
+        end = max(offsets) + geometry.cells()[axis]
+        zeros.append((max(0, -min(offsets)), max(0, end - output)))
+    return _pad(gradient, zeros), tuple(zeros)
+
+
+def _input_gradient(
+    geometry: _Geometry, kernel: jax.Array, padded: jax.Array, zeros: _Zeros
+) -> jax.Array:
     """Convolves the gradient with the mirrored kernel, one phase of the stride at a time.
 
     Input pixels of equal position modulo the stride meet the same taps, so each phase is a
     convolution of stride 1 and the phases are interleaved at the end. No zeros are multiplied.
     """
-    stride = geometry.stride
-    cells = tuple(-(-size // stride) for size in geometry.inputs)
-    phases = [_phases(geometry, axis) for axis in (0, 1)]
-    offsets = [[offset for phase in axis for _, offset in phase] for axis in phases]
-    zeros = [
-        (max(0, -min(o)), max(0, max(o) + cell - output))
-        for o, cell, output in zip(offsets, cells, geometry.outputs, strict=True)
-    ]
-    padded = _pad(gradient, zeros)
-    weights = _wide(kernel)
-    n, _, _, c = gradient.shape
+    cells, weights = geometry.cells(), _wide(kernel)
+    n, _, _, c = padded.shape
 
     def phase(vertical: list[tuple[int, int]], horizontal: list[tuple[int, int]]) -> jax.Array:
         total = jnp.zeros((n, *cells, c), weights.dtype)
@@ -197,12 +224,11 @@ def _input_gradient(geometry: _Geometry, kernel: jax.Array, gradient: jax.Array)
                 top, left = down + zeros[0][0], right + zeros[1][0]
                 window = padded[:, top : top + cells[0], left : left + cells[1]]
                 total += _wide(window) * weights[i, j][None, None]
-        return total.astype(gradient.dtype)
+        return total.astype(padded.dtype)
 
-    grid = jnp.stack(
-        [jnp.stack([phase(v, h) for h in phases[1]], axis=3) for v in phases[0]], axis=2
-    )
-    whole = grid.reshape(n, cells[0] * stride, cells[1] * stride, c)
+    rows, columns = (_phases(geometry, axis) for axis in (0, 1))
+    grid = jnp.stack([jnp.stack([phase(v, h) for h in columns], axis=3) for v in rows], axis=2)
+    whole = grid.reshape(n, *(cell * geometry.stride for cell in cells), c)
     return whole[:, : geometry.inputs[0], : geometry.inputs[1]]
 
 
@@ -234,6 +260,21 @@ def _window(geometry: _Geometry, padded: jax.Array, i: int, j: int) -> jax.Array
 def _pad(x: jax.Array, zeros: Sequence[tuple[int, int]]) -> jax.Array:
     # Without the barrier XLA may pad, and compute whatever made x, once for every tap.
     return lax.optimization_barrier(jnp.pad(x, ((0, 0), *zeros, (0, 0))))
+
+
+def _compute_once(
+    kernel: jax.Array, function: Callable[..., jax.Array], *operands: jax.Array
+) -> jax.Array:
+    """Returns function(*operands), computed once from operands that are computed once.
+
+    XLA's CPU backend would compute this sum of many products again in each of its readers, and
+    whatever made the operands again for each product. A conditional is what it does not see
+    through, so we ask something that it cannot know: whether the kernel is a number.
+    """
+    result = jax.eval_shape(function, *operands)
+    is_number = ~jnp.isnan(kernel[0, 0, 0, 0])
+    no_numbers = functools.partial(jnp.full, result.shape, jnp.nan, result.dtype)
+    return lax.cond(is_number, function, lambda *_: no_numbers(), *operands)
 
 
 def _wide(x: jax.Array) -> jax.Array:

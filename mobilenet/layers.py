@@ -6,17 +6,20 @@ Modules are made of shapes alone. `mobilenet.initialization` gives them their fi
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jaxtyping import Array, Float
 
+from mobilenet.activations import ACTIVATIONS
 from mobilenet.architecture import Architecture
 from mobilenet.blocks import Layer
+from mobilenet.convolution import conv
 from mobilenet.depthwise import depthwise_conv
+from mobilenet.folding import linear_statistics, shift_and_activate
 from mobilenet.normalization import BatchNorm
-from mobilenet.padding import explicit_padding
 from mobilenet.pointwise import pointwise_conv
 
-ACTIVATIONS = {"relu6": jax.nn.relu6, "relu": jax.nn.relu, "linear": lambda x: x}
+# An expansion is wider than its input by this factor at least. Below it, measuring what comes out
+# takes less time than the covariance of what goes in (both networks, on CPU).
+_MIN_EXPANSION = 4
 
 
 class ConvNorm(nnx.Module):
@@ -39,30 +42,41 @@ class ConvNorm(nnx.Module):
         self, x: Float[Array, "n h w c"], residual: Float[Array, "n h2 w2 d"] | None = None
     ) -> Float[Array, "n h2 w2 d"]:
         """Applies the layer; `residual` is added before the activation."""
-        x = self.norm(self._convolve(x))
+        layer, norm, kernel = self.layer, self.norm, self.kernel[...]
+        groups = None
+        if norm.use_running_average:
+            mean, var = norm.moving()
+        elif self._is_expansion():
+            groups = norm.split(x)
+            mean, var = linear_statistics(groups, kernel[0, 0])
+            norm.follow(mean, var)
+        elif residual is None:
+            return norm(self._convolve(x, kernel), layer.activation)
+        else:
+            return ACTIVATIONS[layer.activation](norm(self._convolve(x, kernel)) + residual)
+        factor, shift = norm.affine(mean, var)
+        if groups is None:
+            outputs = self._convolve(x, kernel * factor[0][None, None, None])[None]
+        else:
+            kernels = (kernel[0] * factor[:, None]).astype(x.dtype)
+            outputs = jax.vmap(pointwise_conv)(groups, kernels)
         if residual is not None:
-            x = x + residual
-        return ACTIVATIONS[self.layer.activation](x)
+            outputs = outputs + residual.reshape(outputs.shape)
+        outputs = shift_and_activate(outputs, shift, layer.activation)
+        return outputs.reshape(-1, *outputs.shape[2:])
 
-    def _convolve(self, x: Array) -> Array:
-        layer, kernel = self.layer, self.kernel[...].astype(x.dtype)
-        if layer.operator == "depthwise":
-            return depthwise_conv(
-                x, kernel, stride=layer.stride, dilation=layer.dilation, padding=self.padding
-            )
-        if (layer.kernel_size, layer.stride) == (1, 1):
+    def _is_expansion(self) -> bool:
+        layer = self.layer
+        is_pointwise = layer.operator == "conv" and (layer.kernel_size, layer.stride) == (1, 1)
+        return is_pointwise and layer.out_channels >= _MIN_EXPANSION * layer.in_channels
+
+    def _convolve(self, x: Array, kernel: Array) -> Array:
+        layer, kernel = self.layer, kernel.astype(x.dtype)
+        if (layer.kernel_size, layer.stride) == (1, 1) and layer.operator == "conv":
             return pointwise_conv(x, kernel[0, 0])
-        pads = [
-            explicit_padding(side, layer.kernel_size, layer.stride, layer.dilation, self.padding)
-            for side in x.shape[1:3]
-        ]
-        return lax.conv_general_dilated(
-            x,
-            kernel,
-            window_strides=(layer.stride, layer.stride),
-            padding=pads,
-            rhs_dilation=(layer.dilation, layer.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        convolve = depthwise_conv if layer.operator == "depthwise" else conv
+        return convolve(
+            x, kernel, stride=layer.stride, dilation=layer.dilation, padding=self.padding
         )
 
 

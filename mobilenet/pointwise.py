@@ -28,9 +28,16 @@ def _backward(
     # Without the barrier XLA fuses whatever made these into transposed copies of them.
     x, gradient = lax.optimization_barrier((x, gradient))
     pixels = gradient.reshape(-1, gradient.shape[-1])
-    over_pixels = (((0,), (0,)), ((), ()))
-    by_kernel = lax.dot_general(x.reshape(-1, x.shape[-1]), pixels, over_pixels)
+    by_kernel = multiply_over_pixels(x.reshape(-1, x.shape[-1]), pixels)
     return (pixels @ kernel.T).reshape(x.shape), by_kernel
+
+
+def multiply_over_pixels(a: Float[Array, "p c"], b: Float[Array, "p d"]) -> Float[Array, "c d"]:
+    """Returns a.T @ b. With the narrower factor first a CPU needs up to half the time less."""
+    over_pixels = (((0,), (0,)), ((), ()))
+    if a.shape[1] > b.shape[1]:
+        return lax.dot_general(b, a, over_pixels).T
+    return lax.dot_general(a, b, over_pixels)
 
 
 pointwise_conv.defvjp(_forward, _backward)

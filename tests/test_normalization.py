@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mobilenet.activations import ACTIVATIONS
 from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
 from mobilenet.normalization import BatchNorm, normalize_groups
@@ -85,8 +86,9 @@ def test_a_group_size_that_does_not_divide_is_named():
         _batch_norm(group_size=3)(jnp.asarray(INPUT, jnp.float32))
 
 
+@pytest.mark.parametrize("activation", ["linear", "relu6"])
 @pytest.mark.parametrize("groups", [1, 4])
-def test_the_gradient_is_that_of_the_definition(groups):
+def test_the_gradient_is_that_of_the_definition(groups, activation):
     """Compared in float64 with JAX's gradient of the textbook formula."""
     with jax.enable_x64(True):
         x = jnp.asarray(INPUT).reshape(groups, 8 // groups, 4, 5, 3)
@@ -97,10 +99,11 @@ def test_the_gradient_is_that_of_the_definition(groups):
             axes = (1, 2, 3)
             mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
             one = (None,) * 4
-            return (x - mean) / jnp.sqrt(var + 1e-3) * scale[one] + bias[one]
+            normalized = (x - mean) / jnp.sqrt(var + 1e-3) * scale[one] + bias[one]
+            return ACTIVATIONS[activation](normalized)
 
         def ours(x, scale, bias):
-            return normalize_groups(x, scale, bias, 1e-3)[0]
+            return normalize_groups(x, scale, bias, 1e-3, activation)[0]
 
         def loss(function, *arguments):
             return (weights * jnp.sin(function(*arguments))).sum()
