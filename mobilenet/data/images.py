@@ -1,12 +1,13 @@
 """Image bytes to RGB pixels, and resizing."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import cv2
 import numpy as np
 import simplejpeg
 from jaxtyping import UInt8
 
+from mobilenet.data.jpeg_frame import JPEG_START, keep_top
 from mobilenet.errors import UserError
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
@@ -14,7 +15,6 @@ Image = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
 # Grain's threads and processes already use every core that the config gives them.
 cv2.setNumThreads(1)
 
-_JPEG_START = b"\xff\xd8\xff"
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
 
@@ -27,14 +27,25 @@ class CorruptImageError(UserError, ValueError):
     """The bytes of a record are no complete image."""
 
 
-def decode_with_opencv(data: bytes) -> Image:
+class Decoder(Protocol):
+    """Image bytes to pixels; the rows below the first `rows` may be missing."""
+
+    def __call__(self, data: bytes, rows: int | None = None) -> Image: ...
+
+
+def decode_with_opencv(data: bytes, rows: int | None = None) -> Image:
     """Decodes JPEG, PNG and whatever else OpenCV reads.
 
     Gray, palette, alpha, CMYK and 16 bit images become 8 bit RGB; alpha is dropped, not blended.
 
+    Args:
+      data: the image file.
+      rows: ignored: the whole image is given.
+
     Raises:
       CorruptImageError: the data are empty, damaged, cut short, or of an unknown format.
     """
+    del rows  # OpenCV would report the rest of the scan on the standard error stream.
     if not data:
         raise CorruptImageError("it is empty")
     _check_jpeg_is_complete(data)
@@ -44,17 +55,22 @@ def decode_with_opencv(data: bytes) -> Image:
     return image
 
 
-def decode_with_simplejpeg(data: bytes) -> Image:
+def decode_with_simplejpeg(data: bytes, rows: int | None = None) -> Image:
     """Decodes JPEG by libjpeg-turbo directly, and by OpenCV what that refuses.
 
     OpenCV gets the other formats, CMYK and rare chroma subsampling, and it has the last word on
     what is corrupt. The exact inverse DCT and the smooth chroma upsampling are used, so the pixels
     equal those of `decode_with_opencv`, whose libjpeg-turbo does the same.
 
+    Args:
+      data: the image file.
+      rows: how many rows are needed, from the top; None: all. Of a sequential JPEG the rest is not
+        decoded, and damage there goes unnoticed, but for a missing end.
+
     Raises:
       CorruptImageError: as `decode_with_opencv`.
     """
-    if not data.startswith(_JPEG_START):
+    if not data.startswith(JPEG_START):
         return decode_with_opencv(data)
     _check_jpeg_is_complete(data)
     try:
@@ -63,13 +79,14 @@ def decode_with_simplejpeg(data: bytes) -> Image:
         if colorspace not in ("CMYK", "YCCK"):
             # Not strict: libjpeg's warnings, such as extraneous bytes before a marker, leave a
             # usable picture. TensorFlow accepts them too (tensorflow/core/lib/jpeg/jpeg_mem.cc).
-            return simplejpeg.decode_jpeg(data, "RGB", strict=False)
+            needed = data if rows is None else keep_top(data, rows)
+            return simplejpeg.decode_jpeg(needed, "RGB", strict=False)
     except (ValueError, KeyError):  # KeyError: chroma subsampling that it has no name for
         pass
     return decode_with_opencv(data)
 
 
-DECODERS: dict[str, Callable[[bytes], Image]] = {
+DECODERS: dict[str, Decoder] = {
     "simplejpeg": decode_with_simplejpeg,
     "opencv": decode_with_opencv,
 }
@@ -79,7 +96,7 @@ def _check_jpeg_is_complete(data: bytes) -> None:
     # Some builds of libjpeg fill the missing rows of a cut file with gray and only warn. Entropy
     # coded data never contain a marker (ITU T.81, B.1.1.5), so the last end of image must follow
     # the last start of scan; a thumbnail's own end of image comes before it.
-    if not data.startswith(_JPEG_START) or data.endswith(_JPEG_END):
+    if not data.startswith(JPEG_START) or data.endswith(_JPEG_END):
         return
     if data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
         raise CorruptImageError("it is cut short: the JPEG has no end-of-image marker")
@@ -98,10 +115,18 @@ INTERPOLATIONS: dict[str, int] = {
 }
 
 
-def resize(image: Image, height: int, width: int, interpolation: str) -> Image:
-    """Resizes to (height, width) pixels; `interpolation` is a key of `INTERPOLATIONS`."""
+def resize(
+    image: Image, height: int, width: int, interpolation: str, out: Image | None = None
+) -> Image:
+    """Resizes to (height, width) pixels; `interpolation` is a key of `INTERPOLATIONS`.
+
+    The result is written into `out`, where given: contiguous, of that size.
+    """
     if image.shape[:2] == (height, width):
-        return image
+        if out is None:
+            return image
+        np.copyto(out, image)
+        return out
     grows = height > image.shape[0] or width > image.shape[1]
     flag = cv2.INTER_LINEAR if interpolation == "area" and grows else INTERPOLATIONS[interpolation]
-    return cv2.resize(image, (width, height), interpolation=flag)
+    return cv2.resize(image, (width, height), dst=out, interpolation=flag)

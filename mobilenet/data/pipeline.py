@@ -6,9 +6,11 @@ label are then zeros). The order and the random crops depend on the global posit
 alone, not on threads, worker processes or hosts.
 """
 
+import dataclasses
 import functools
 import gc
 import math
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,11 +22,12 @@ from absl import flags, logging
 
 from mobilenet.data import crops
 from mobilenet.data.datasets import Split
-from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError, Image
+from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError
+from mobilenet.data.jpeg_frame import read_size
+from mobilenet.data.stream import Row, ShuffledStream, rows_in_order
 from mobilenet.errors import ConfigError
 
 Batch = dict[str, np.ndarray]
-_Row = dict[str, np.ndarray | np.generic]
 
 _TRAIN_CROPS = ("inception", "pad_crop", "none")
 _EVAL_CROPS = ("center", "central_fraction")
@@ -71,13 +74,10 @@ def train_batches(
         raise ConfigError(f"config.seed is {seed}: it must be from 0 to 2**32 - 1.")
     if start_step < 0:
         raise ValueError(f"start_step is {start_step}: it must not be negative.")
-    load = _Loader(split, data_config, resolution, _train_crop(data_config, resolution))
-    stream = grain.MapDataset.range(split.num_examples).seed(seed).shuffle().repeat()
-    # The random map comes before the hosts part ways: its generator is keyed by the position in its
-    # input. Batching comes before threads and processes, which would each fill their own batches.
-    rows = stream.random_map(load)[process_index::process_count]
-    dataset = _batch(rows, batch_size // process_count)
-    return _BatchIterator(dataset[start_step:], data_config)
+    share = _Share(batch_size, process_index, process_count)
+    rows = ShuffledStream(split.num_examples, seed).rows
+    load = _Loader(split, data_config, resolution, _train_crop(data_config), share, rows)
+    return _BatchIterator(load, range(start_step, sys.maxsize // batch_size), data_config)
 
 
 def eval_batches(
@@ -99,32 +99,67 @@ def eval_batches(
     key = "config.evaluation.batch_size"
     _check_sizes(resolution, batch_size, process_index, process_count, key)
     _check_reading(data_config)
-    load = _Loader(split, data_config, resolution, _eval_crop(data_config, resolution))
-    padded = math.ceil(split.num_examples / batch_size) * batch_size
-    rows = grain.MapDataset.range(padded)[process_index::process_count].map(load)
-    dataset = _batch(rows, batch_size // process_count)
-    return _BatchIterator(dataset, data_config)
+    share = _Share(batch_size, process_index, process_count)
+    crop = _eval_crop(data_config, resolution)
+    load = _Loader(split, data_config, resolution, crop, share, rows_in_order)
+    return _BatchIterator(load, range(math.ceil(split.num_examples / batch_size)), data_config)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Share:
+    """Which positions of the stream are in a batch of this host."""
+
+    batch_size: int
+    process_index: int
+    process_count: int
+
+    def positions(self, step: int) -> range:
+        first = step * self.batch_size
+        return range(first + self.process_index, first + self.batch_size, self.process_count)
 
 
 class _Loader:
-    """Position in the split -> one row of a batch. Goes to worker processes, so it is picklable."""
+    """Number of a batch -> the batch, read and decoded. Goes to worker processes."""
 
     def __init__(
         self,
         split: Split,
         data_config: ml_collections.ConfigDict,
         resolution: int,
-        crop: Callable[..., Image],
+        choose_crop: Callable[..., crops.Crop],
+        share: _Share,
+        rows: Callable[[range], list[Row]],
     ):
         self._split = split
         self._decode = DECODERS[data_config.decoder]
-        self._crop = crop
+        self._choose_crop = choose_crop
+        self._share = share
+        self._rows = rows
         self._resolution = resolution
         self._skip = data_config.on_corrupt == "skip"
 
-    def __call__(self, index: int, *rng: np.random.Generator) -> _Row:
+    def __call__(self, step: int) -> Batch:
+        rows = self._rows(self._share.positions(step))
+        batch: Batch = {
+            # Every image is written in its place, since stacking them copies every one again.
+            "images": np.empty((len(rows), self._resolution, self._resolution, 3), np.uint8),
+            "labels": np.zeros(len(rows), np.int32),
+            "mask": np.zeros(len(rows), np.float32),
+        }
+        for place, row in enumerate(rows):
+            label = self._load(row, batch["images"][place])
+            if label is None:
+                batch["images"][place] = 0
+            else:
+                batch["labels"][place] = label
+                batch["mask"][place] = 1
+        return batch
+
+    def _load(self, row: Row, out: crops.Square) -> int | None:
+        """Fills `out` and returns the label; None is padding or, if the config says so, corrupt."""
+        index = row.record
         if index >= self._split.num_examples:
-            return self._row(None, 0)
+            return None
         record = self._split.source[index]
         if not 0 <= record.label < self._split.num_classes:
             raise ConfigError(
@@ -132,7 +167,7 @@ class _Loader:
                 f"are {self._split.num_classes} classes: choose a split with labels."
             )
         try:
-            image = self._decode(record.image)
+            self._write(record.image, row.numbers, out)
         except CorruptImageError as error:
             where = self._where(index, record.file_name)
             if not self._skip:
@@ -141,37 +176,40 @@ class _Loader:
                     "again, or set config.data.on_corrupt=skip."
                 ) from None
             logging.warning("%s is skipped: %s.", where, error)
-            return self._row(None, 0)
-        return self._row(self._crop(image, *rng), record.label)
+            return None
+        return record.label
 
-    def _row(self, image: Image | None, label: int) -> _Row:
-        valid = image is not None
-        if image is None:
-            image = np.zeros((self._resolution, self._resolution, 3), np.uint8)
-        return {"images": image, "labels": np.int32(label), "mask": np.float32(valid)}
+    def _write(self, data: bytes, numbers: Sequence[float], out: crops.Square) -> None:
+        size = read_size(data)
+        if size:
+            crop = self._choose_crop(*size, numbers)
+            image = self._decode(data, crop.rows)
+        else:
+            image = self._decode(data)
+            crop = self._choose_crop(*image.shape[:2], numbers)
+        crop.write(image, out)
 
     def _where(self, index: int, file_name: str | None) -> str:
         named = f" ({file_name})" if file_name else ""
         return f"Image {index}{named} of {self._split.name}, split {self._split.split!r},"
 
 
-def _batch(rows: grain.MapDataset, size: int) -> grain.MapDataset:
-    return rows.batch(size, drop_remainder=True, batch_fn=_stack)
-
-
-def _stack(rows: Sequence[_Row]) -> Batch:
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-
-
 class _BatchIterator(Iterator[Batch]):
-    """Runs the dataset in threads, or in worker processes that run threads."""
+    """Loads batches in threads, or in worker processes that run threads."""
 
-    def __init__(self, dataset: grain.MapDataset, data_config: ml_collections.ConfigDict):
+    def __init__(
+        self,
+        load: Callable[[int], Batch],
+        steps: range,
+        data_config: ml_collections.ConfigDict,
+    ):
         threads, workers = data_config.num_threads, data_config.num_workers
         buffered = max(data_config.prefetch_batches // max(workers, 1), 1)
         options = grain.ReadOptions(
             num_threads=threads, prefetch_buffer_size=max(buffered, threads)
         )
+        # Batches are what Grain deals out, since every process would fill its own from single rows.
+        dataset = grain.MapDataset.range(steps.start, steps.stop).map(load)
         stream = dataset.to_iter_dataset(options)
         if workers:
             # Grain's worker start reads absl flags, which only absl's own main would parse.
@@ -206,40 +244,34 @@ def _close_all(iterators: list[grain.DatasetIterator], workers: int) -> None:
         gc.collect()
 
 
-def _train_crop(
-    data_config: ml_collections.ConfigDict, resolution: int
-) -> Callable[[Image, np.random.Generator], Image]:
+def _train_crop(data_config: ml_collections.ConfigDict) -> Callable[..., crops.Crop]:
     name = _choice(data_config, "train_crop", _TRAIN_CROPS)
-    common = {"resolution": resolution, "interpolation": data_config.interpolation}
+    interpolation = data_config.interpolation
     if name == "inception":
         area = _ordered_pair(data_config, "crop_area")
         if area[1] > 1:
             raise ConfigError(f"config.data.crop_area is {area}: it must not exceed 1.")
         aspect = _ordered_pair(data_config, "crop_aspect")
-        return functools.partial(crops.inception_crop, area=area, aspect=aspect, **common)
+        return functools.partial(
+            crops.inception_crop, area=area, aspect=aspect, interpolation=interpolation
+        )
     if name == "pad_crop":
         padding = _at_least(data_config, "crop_padding", 0)
-        return functools.partial(crops.pad_crop, padding=padding, **common)
-    return functools.partial(_without_rng, functools.partial(crops.squash, **common))
+        return functools.partial(crops.pad_crop, padding=padding, interpolation=interpolation)
+    return functools.partial(crops.squash, interpolation=interpolation)
 
 
-def _without_rng(crop: Callable[[Image], Image], image: Image, rng: np.random.Generator) -> Image:
-    del rng
-    return crop(image)
-
-
-def _eval_crop(data_config: ml_collections.ConfigDict, resolution: int) -> Callable[[Image], Image]:
+def _eval_crop(
+    data_config: ml_collections.ConfigDict, resolution: int
+) -> Callable[..., crops.Crop]:
     name = _choice(data_config, "eval_crop", _EVAL_CROPS)
     fraction = data_config.eval_fraction
     if not 0 < fraction <= 1:
         raise ConfigError(f"config.data.eval_fraction is {fraction}: it must be in (0, 1].")
-    crop = crops.center_crop if name == "center" else crops.central_fraction_crop
-    return functools.partial(
-        crop,
-        resolution=resolution,
-        fraction=fraction,
-        interpolation=data_config.interpolation,
-    )
+    common = {"fraction": fraction, "interpolation": data_config.interpolation}
+    if name == "center":
+        return functools.partial(crops.center_crop, resolution=resolution, **common)
+    return functools.partial(crops.central_fraction_crop, **common)
 
 
 def _check_sizes(

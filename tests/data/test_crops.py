@@ -21,15 +21,24 @@ def rectangle(crop: np.ndarray) -> tuple[float, float, float, float]:
     return top - (height / side - 1) / 2, left - (width / side - 1) / 2, height, width
 
 
-def inception(image, seed, resolution=64, area=(0.05, 1.0), aspect=(0.75, 4 / 3)):
+def apply(crop: crops.Crop, image: np.ndarray, resolution: int) -> np.ndarray:
+    out = np.full((resolution, resolution, 3), 77, np.uint8)
+    crop.write(image, out)
+    return out
+
+
+def numbers(seed: int) -> list[float]:
+    return np.random.default_rng(seed).random(crops.MAX_NUMBERS).tolist()
+
+
+def choose_inception(image, uniform, area=(0.05, 1.0), aspect=(0.75, 4 / 3)):
     return crops.inception_crop(
-        image,
-        np.random.default_rng(seed),
-        resolution=resolution,
-        area=area,
-        aspect=aspect,
-        interpolation="bilinear",
+        *image.shape[:2], uniform, area=area, aspect=aspect, interpolation="bilinear"
     )
+
+
+def inception(image, seed, resolution=64, **options):
+    return apply(choose_inception(image, numbers(seed), **options), image, resolution)
 
 
 def test_inception_stays_within_the_ranges():
@@ -71,11 +80,40 @@ def test_inception_of_one_pixel():
     assert inception(coordinates(1, 1), 0, resolution=4).shape == (4, 4, 3)
 
 
+def test_inception_needs_no_rows_below_the_crop():
+    image = coordinates(200, 240)
+    rows = []
+    for seed in range(50):
+        crop = choose_inception(image, numbers(seed))
+        top = apply(crop, image[: crop.rows], 64)
+        np.testing.assert_array_equal(top, apply(crop, image, 64))
+        rows.append(crop.rows)
+    assert min(rows) < 100
+    assert max(rows) <= 200
+
+
+def test_inception_takes_the_numbers_in_order():
+    # Nine squares of the area 2000 * 0.99 do not fit into 10 rows; one of 2000 * 0.05 fits.
+    uniform = [0.99, 0.5] * 9 + [0.0, 0.5] + [0.0, 0.5]
+    assert len(uniform) == crops.MAX_NUMBERS
+    image = coordinates(10, 200)
+    crop = choose_inception(image, uniform, aspect=(1.0, 1.0))
+    # (200 - 10 + 1) * 0.5 is 95.5.
+    np.testing.assert_array_equal(apply(crop, image, 10), image[:, 95:105])
+
+
 def padded(image, seed, padding=4, resolution=32):
-    rng = np.random.default_rng(seed)
-    return crops.pad_crop(
-        image, rng, resolution=resolution, padding=padding, interpolation="bilinear"
+    crop = crops.pad_crop(
+        *image.shape[:2], numbers(seed), padding=padding, interpolation="bilinear"
     )
+    return apply(crop, image, resolution)
+
+
+def centre(image, resolution, fraction):
+    crop = crops.center_crop(
+        *image.shape[:2], resolution=resolution, fraction=fraction, interpolation="bilinear"
+    )
+    return apply(crop, image, resolution)
 
 
 def test_pad_crop_shifts_uniformly_and_pads_with_black():
@@ -110,7 +148,8 @@ def test_pad_crop_may_leave_the_image():
 
 
 def test_squash_ignores_the_aspect():
-    crop = crops.squash(coordinates(40, 80), resolution=20, interpolation="area")
+    image = coordinates(40, 80)
+    crop = apply(crops.squash(40, 80, interpolation="area"), image, 20)
     np.testing.assert_array_equal(crop[0, :, 1], np.arange(20) * 4 + 2)  # 1.5 rounds to even
     np.testing.assert_allclose(crop[:, 0, 0].astype(float), np.arange(20) * 2 + 0.5, atol=0.5)
 
@@ -119,17 +158,13 @@ def test_squash_ignores_the_aspect():
 def test_center_without_resizing(portrait):
     # round(48 / 0.75) = 64 is the short side already.
     shape, row, column = ((96, 64), 24, 8) if portrait else ((64, 96), 8, 24)
-    crop = crops.center_crop(
-        coordinates(*shape), resolution=48, fraction=0.75, interpolation="bilinear"
-    )
+    crop = centre(coordinates(*shape), 48, 0.75)
     np.testing.assert_array_equal(crop, coordinates(*shape)[row : row + 48, column : column + 48])
 
 
 def test_center_resizes_the_short_side():
     # As torchvision: 100 x 200 becomes 256 x 512, and the middle 224 columns cover 87.5 of 200.
-    crop = crops.center_crop(
-        coordinates(100, 200), resolution=224, fraction=0.875, interpolation="bilinear"
-    )
+    crop = centre(coordinates(100, 200), 224, 0.875)
     top, left, height, width = rectangle(crop)
     assert (top, left) == (pytest.approx(6.25, abs=0.7), pytest.approx(56.25, abs=0.7))
     assert (height, width) == (pytest.approx(87.5, abs=1), pytest.approx(87.5, abs=1))
@@ -137,22 +172,25 @@ def test_center_resizes_the_short_side():
 
 @pytest.mark.parametrize("shape", [(31, 500), (33, 32), (7, 7), (1, 90)])
 def test_center_of_awkward_shapes(shape):
-    image = np.zeros((*shape, 3), np.uint8)
-    crop = crops.center_crop(image, resolution=32, fraction=0.9, interpolation="bilinear")
-    assert crop.shape == (32, 32, 3)
+    crop = centre(np.zeros((*shape, 3), np.uint8), 32, 0.9)
+    assert not crop.any()
 
 
 def test_central_fraction_keeps_the_middle_of_both_sides():
-    crop = crops.central_fraction_crop(
-        coordinates(64, 128), resolution=32, fraction=0.5, interpolation="area"
-    )
+    crop = crops.central_fraction_crop(64, 128, fraction=0.5, interpolation="area")
+    crop = apply(crop, coordinates(64, 128), 32)
     np.testing.assert_array_equal(crop[:, 0, 0], np.arange(16, 48))
     np.testing.assert_allclose(crop[0, :, 1], np.arange(32, 96, 2) + 0.5, atol=0.5)
 
 
 def test_central_fraction_rounds_as_tensorflow():
     # tf.image.central_crop of 101 at 0.875: it starts at int(101 * 0.125 / 2) = 6, both ends.
-    crop = crops.central_fraction_crop(
-        coordinates(101, 101), resolution=89, fraction=0.875, interpolation="bilinear"
-    )
+    crop = crops.central_fraction_crop(101, 101, fraction=0.875, interpolation="bilinear")
+    crop = apply(crop, coordinates(101, 101), 89)
     np.testing.assert_array_equal(crop, coordinates(101, 101)[6:95, 6:95])
+
+
+def test_evaluation_decodes_the_whole_image():
+    center = crops.center_crop(90, 70, resolution=32, fraction=0.5, interpolation="bilinear")
+    fraction = crops.central_fraction_crop(90, 70, fraction=0.5, interpolation="bilinear")
+    assert center.rows == fraction.rows == 90

@@ -97,6 +97,34 @@ def test_exif_orientation_is_ignored(decode, kind):
     assert decode(data).shape == (48, 64, 3)
 
 
+@decoders
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}], ids=str)
+def test_the_rows_asked_for_equal_those_of_the_whole_image(decode, options, capfd):
+    data = encode(picture(), "JPEG", quality=95, **options)
+    whole = decode(data)
+    for rows in (1, 17, 40, 48):
+        np.testing.assert_array_equal(decode(data, rows)[:rows], whole[:rows])
+    # libjpeg reports what it skips, unless it is told not to.
+    assert capfd.readouterr() == ("", "")
+
+
+def test_simplejpeg_stops_below_the_rows_asked_for():
+    assert len(DECODERS["simplejpeg"](JPEG, 17)) < len(PIXELS)
+
+
+@decoders
+def test_rows_of_other_files(decode):
+    np.testing.assert_array_equal(decode(PNG, 20)[:20], PIXELS[:20])
+    cmyk = encode(picture("CMYK"), "JPEG", quality=100, subsampling=0)
+    np.testing.assert_array_equal(decode(cmyk, 20)[:20], decode(cmyk)[:20])
+
+
+@decoders
+def test_a_file_without_its_end_is_corrupt_whatever_the_rows(decode):
+    with pytest.raises(CorruptImageError, match="cut short"):
+        decode(JPEG[: len(JPEG) * 3 // 4], 1)
+
+
 def with_thumbnail(data: bytes) -> bytes:
     segment = b"Exif\0\0" + JPEG  # a complete JPEG inside, as cameras store it
     return data[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + data[2:]
@@ -175,6 +203,15 @@ def test_resize_keeps_the_centre_of_the_grid(interpolation):
     # Half-pixel centres: a ramp keeps its mean, whatever the size.
     ramp = np.repeat(np.arange(0, 240, 4, np.uint8)[None, :, None], 60, 0).repeat(3, 2)
     assert resize(ramp, 60, 20, interpolation).mean() == pytest.approx(ramp.mean(), abs=0.6)
+
+
+@pytest.mark.parametrize("size", [(30, 20), (48, 64)], ids=["smaller", "equal"])
+def test_resize_into_an_array(size):
+    out = np.zeros((*size, 3), np.uint8)
+    result = resize(PIXELS, *size, "bilinear", out=out)
+    assert np.shares_memory(result, out)
+    assert not np.shares_memory(result, PIXELS)
+    np.testing.assert_array_equal(out, resize(PIXELS, *size, "bilinear"))
 
 
 def test_real_photographs_decode_alike(test_data):

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+import simplejpeg
+import toy_dataset
 from toy_dataset import TEST, TRAIN, constant, png
 
 from mobilenet.data.datasets import open_split
@@ -83,6 +85,37 @@ def test_every_epoch_and_every_seed_crops_anew(config):
     assert np.mean([len(crops) for crops in seen.values()]) > 3
     other = train(config, seed=4)
     assert not np.array_equal(other[0]["images"], train(config)[0]["images"])
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """The folder of `photographs`: noise of several sizes, most of it as sequential JPEG."""
+    rng = np.random.default_rng(0)
+    files = []
+    for index in range(TRAIN):
+        image = rng.integers(0, 256, (40 + 3 * index, 100 - 2 * index, 3), np.uint8)
+        is_png = index % 5 == 0
+        files.append(png(image) if is_png else simplejpeg.encode_jpeg(image, 90, "RGB", "420"))
+    folder = tmp_path_factory.mktemp("photographs")
+    toy_dataset.write(folder, "photographs", {"train": files})
+    return str(folder)
+
+
+def test_decoding_no_further_than_the_crop_does_not_change_the_stream(config, photographs):
+    config.update(name="photographs", data_dir=photographs, train_crop="inception")
+    config.decoder = "opencv"  # always decodes all of it
+    want = train(config)
+    config.decoder = "simplejpeg"
+    assert_equal(train(config), want)
+    assert all(batch["images"].std((1, 2, 3)).min() > 0 for batch in want)
+
+
+def test_the_size_of_batches_does_not_change_the_stream(config):
+    config = random_crops(config)
+    large, small = train(config, count=3, batch_size=8), train(config, count=6, batch_size=4)
+    for key in large[0]:
+        one, other = (np.concatenate([batch[key] for batch in part]) for part in (large, small))
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("threads", [2, 4])
