@@ -3,6 +3,11 @@
 Prints the accuracy and appends it to evaluations.jsonl in the run directory.
 """
 
+from mobilenet.huge_pages import use_huge_pages
+
+if __name__ == "__main__":
+    use_huge_pages()  # It starts this program again: before the imports that take seconds.
+
 from absl import flags
 
 from mobilenet.entry_point import run

@@ -6,6 +6,11 @@ where a killed run was. Exit status: 0 complete, 1 an error, 143 stopped by a si
 
 import sys
 
+from mobilenet.huge_pages import use_huge_pages
+
+if __name__ == "__main__":
+    use_huge_pages()  # It starts this program again: before the imports that take seconds.
+
 from absl import flags
 from ml_collections import config_flags
 

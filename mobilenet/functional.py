@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from flax import nnx
 from jaxtyping import Array, Float
 
+from mobilenet.chunks import apply_in_chunks
 from mobilenet.models import MobileNet
 
 Tree = dict[str, Any]
@@ -38,7 +39,9 @@ def split_model(model: MobileNet) -> tuple[Functions, Tree, Tree]:
         return logits, nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
 
     def evaluate(params: Tree, batch_stats: Tree, images: Array) -> Array:
-        return nnx.merge(eval_graph, params, batch_stats)(images)
+        network = nnx.merge(eval_graph, params, batch_stats)
+        # With moving statistics no image depends on another.
+        return apply_in_chunks(network, images)
 
     return (
         Functions(train, evaluate),
