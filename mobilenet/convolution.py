@@ -5,6 +5,7 @@ There the pixels that the kernel sees are laid side by side once, and the rest i
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -93,15 +94,30 @@ def _backward(
 _few_channels.defvjp(_forward, _backward)
 
 
-def _lax(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
+def lax_conv(
+    x: Float[Array, "n h w c"],
+    kernel: Float[Array, "kh kw e d"],
+    *,
+    stride: int,
+    dilation: int,
+    zeros: Sequence[tuple[int, int]],
+    groups: int = 1,
+) -> Float[Array, "n h2 w2 d"]:
+    """XLA's own convolution. `zeros` pads (before, after) each axis; `e` is `c` over `groups`."""
     return lax.conv_general_dilated(
         x,
         kernel,
-        window_strides=(geometry.stride,) * 2,
-        padding=geometry.zeros,
-        rhs_dilation=(geometry.dilation,) * 2,
+        window_strides=(stride, stride),
+        padding=zeros,
+        rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
+
+
+def _lax(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    stride, dilation, zeros, _ = geometry
+    return lax_conv(x, kernel, stride=stride, dilation=dilation, zeros=zeros)
 
 
 def _patch_product(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from mobilenet.convolution import lax_conv
 from mobilenet.padding import explicit_padding, output_size
 
 IMPLEMENTATIONS = ("auto", "shift", "conv")
@@ -145,14 +146,13 @@ _depthwise.defvjp(_forward, _backward)
 
 
 def _conv(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return lax.conv_general_dilated(
+    return lax_conv(
         x,
         kernel,
-        window_strides=(geometry.stride,) * 2,
-        padding=geometry.zeros,
-        rhs_dilation=(geometry.dilation,) * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
+        stride=geometry.stride,
+        dilation=geometry.dilation,
+        zeros=geometry.zeros,
+        groups=x.shape[-1],
     )
 
 
