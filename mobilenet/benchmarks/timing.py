@@ -10,15 +10,26 @@ Step = Callable[[], object]  # runs one step to its end
 OpenBatches = Callable[[], AbstractContextManager[Iterator[Any]]]  # a new, endless stream
 Turn = Callable[[float], float]  # measures for so many seconds; returns seconds per step or batch
 
-# The first compiles; the second may compile again, for the layouts that the first left.
+# The first compiles; the second may compile again, for the layouts that the first left. After a
+# pause the first brings memory back that a virtual machine gave to its host in the meantime, which
+# can take longer than the step.
 _WARM_UP_STEPS = 2
 
 
-def repeat_steps(step: Step) -> Turn:
-    """Warms the step up; a turn repeats it, at least once."""
+def repeat_steps(step: Step, clock: Callable[[], float] = time.perf_counter) -> Turn:
+    """Warms the step up; a turn warms it up again and repeats it, at least once."""
+
+    def turn(seconds: float) -> float:
+        _warm_up(step)
+        return time_steps(step, seconds, clock)
+
+    _warm_up(step)
+    return turn
+
+
+def _warm_up(step: Step) -> None:
     for _ in range(_WARM_UP_STEPS):
         step()
-    return functools.partial(time_steps, step)
 
 
 def draw_batches(open_batches: OpenBatches) -> Turn:

@@ -30,10 +30,21 @@ def test_whole_steps_fill_the_seconds(seconds, steps):
     assert work.steps == steps
 
 
-def test_a_step_is_warmed_up_twice():
+def test_a_step_is_warmed_up_at_first_and_in_every_turn():
     work = Work()
-    timing.repeat_steps(work.step)
+
+    def step():
+        # The two steps after a pause are slow.
+        slow = work.steps % 4 < 2
+        work.now += 5.0 if slow else 0.4
+        work.steps += 1
+
+    turn = timing.repeat_steps(step, work.clock)
     assert work.steps == 2
+    work.steps = 0
+    for _ in range(3):
+        assert turn(0.5) == pytest.approx(0.4)
+    assert work.steps == 12
 
 
 def test_batches_come_from_a_new_stream_that_is_read_before_it_is_timed():
