@@ -66,8 +66,9 @@ class BatchNorm(nnx.Module):
     def follow(self, mean: Float[Array, "g c"], var: Float[Array, "g c"]) -> None:
         """Moves the statistics towards the mean over the groups."""
         keep = self.momentum
-        self.mean[...] = keep * self.mean[...] + (1 - keep) * mean.mean(0)
-        self.var[...] = keep * self.var[...] + (1 - keep) * var.mean(0)
+        # Assigning to [...] compares shardings, which takes a tenth of the time to trace a step.
+        self.mean.set_value(keep * self.mean[...] + (1 - keep) * mean.mean(0))
+        self.var.set_value(keep * self.var[...] + (1 - keep) * var.mean(0))
 
     def moving(self) -> tuple[Float[Array, "1 c"], Float[Array, "1 c"]]:
         """Returns the moving mean and variance, as those of one group."""
