@@ -1,5 +1,6 @@
 """What every program does: flags, quiet libraries, cached compilation, errors as sentences."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -24,6 +25,10 @@ def run(main: Callable[[], int | None]) -> None:
             sys.exit(main())
         except UserError as error:
             sys.exit(f"error: {error}")
+        except BrokenPipeError:
+            # The reader of our output, such as `head`, has enough; Python would complain at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
 
     app.run(program, flags_parser=_parse_flags)
 

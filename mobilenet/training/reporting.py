@@ -47,6 +47,7 @@ class Reporter:
         Raises:
           UserError: a file cannot be written.
         """
+        self._total_steps = total_steps
         self._speed = _Speed(start_step, total_steps, batch_size, clock)
         self._file: MetricsFile | None = None
         self._events: tensorboardX.SummaryWriter | None = None
@@ -70,6 +71,8 @@ class Reporter:
 
         Adds `images_per_second` since the report before, without pauses. The first report after a
         start has none, because compilation falls into its interval: report the first step.
+        metrics.jsonl also gets `total_steps` and `seconds_left`, by which others see how far the
+        run is.
 
         Args:
           step: number of steps finished.
@@ -79,10 +82,13 @@ class Reporter:
           UserError: a file cannot be written.
         """
         speed = self._speed.update(step)
+        left = self._speed.seconds_left(step)
         measured = {} if speed is None else {"images_per_second": speed}
-        self._record(step, "train", {**metrics, **measured})
+        progress: dict[str, float] = {"total_steps": self._total_steps}
+        progress |= {} if left is None else {"seconds_left": left}
+        self._record(step, "train", {**metrics, **measured}, progress)
         if self._progress is not None:
-            self._progress.show(step, metrics, speed, self._speed.seconds_left(step))
+            self._progress.show(step, metrics, speed, left)
 
     def evaluation(self, step: int, metrics: Mapping[str, Any], *, split: str = "eval") -> None:
         """Reports metrics of an evaluation of the weights after `step` steps.
@@ -101,9 +107,15 @@ class Reporter:
         with self._speed.pause():
             yield
 
-    def _record(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:
+    def _record(
+        self,
+        step: int,
+        split: str,
+        metrics: Mapping[str, Any],
+        progress: Mapping[str, float] | None = None,
+    ) -> None:
         if self._file is not None:
-            self._file.write(step, split, metrics)
+            self._file.write(step, split, {**metrics, **(progress or {})})
         if self._events is not None:
             with os_errors_explained("write TensorBoard's events"):
                 for name, value in metrics.items():

@@ -127,7 +127,7 @@ def _check_same(directory: pathlib.Path, config: ConfigDict) -> None:
     differing = [
         f"config.{key}: {_shown(there, key)} there, {_shown(here, key)} here"
         for key in sorted(there.keys() | here.keys())
-        if not _is_free(key) and (key not in there or key not in here or there[key] != here[key])
+        if not is_free(key) and (key not in there or key not in here or there[key] != here[key])
     ]
     if differing:
         raise UserError(
@@ -136,7 +136,8 @@ def _check_same(directory: pathlib.Path, config: ConfigDict) -> None:
         )
 
 
-def _is_free(key: str) -> bool:
+def is_free(key: str) -> bool:
+    """Returns whether a dotted key is one of `FREE_KEYS`, or below one."""
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 

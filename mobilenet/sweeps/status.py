@@ -1,0 +1,54 @@
+"""How far a run is, read from the files that it writes."""
+
+import dataclasses
+import pathlib
+
+from mobilenet.errors import UserError
+from mobilenet.training.metrics_file import read_metrics
+
+STATES = ("waiting", "running", "complete", "failed", "stopped")
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """One run at one moment; what is not known yet is None."""
+
+    name: str
+    state: str  # one of STATES
+    step: int | None = None
+    total_steps: int | None = None
+    top1: float | None = None  # of the last evaluation
+    seconds_left: float | None = None
+    message: str = ""  # why it failed
+
+
+def read_status(name: str, directory: pathlib.Path, state: str, message: str = "") -> Status:
+    """Returns the status of a run, with what its metrics.jsonl tells so far."""
+    try:
+        records = read_metrics(directory)
+    except UserError as error:
+        # The run itself stops at such a file, too.
+        return Status(name, state, message=message or str(error))
+    training = [record for record in records if record["split"] == "train"]
+    scores = [record["top1"] for record in records if record["split"] == "eval"]
+    last = training[-1] if training else {}
+    return Status(
+        name=name,
+        state=state,
+        step=last.get("step"),
+        total_steps=last.get("total_steps"),
+        top1=scores[-1] if scores else None,
+        seconds_left=last.get("seconds_left") if state == "running" else None,
+        message=message,
+    )
+
+
+def last_error_line(log: pathlib.Path) -> str:
+    """Returns the last line of a log that says what went wrong, or else its last line."""
+    with log.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - 65_536))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if line.startswith("error:")]
+    return (errors or lines or ["it ended without a word"])[-1]

@@ -1,0 +1,193 @@
+"""A sweep: a base config, rows of overrides, and one run directory and command for each row."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections.config_dict import ConfigDict
+
+from mobilenet.errors import ConfigError, UserError, os_errors_explained
+from mobilenet.models import create_architecture
+from mobilenet.sweeps.groups import flatten
+from mobilenet.sweeps.rows import Row
+from mobilenet.training.run_directory import is_free
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep."""
+
+    name: str  # of its directory, from the overrides
+    overrides: Row
+    directory: pathlib.Path
+    flags: tuple[str, ...]  # of train.py
+
+    def is_complete(self) -> bool:
+        return (self.directory / "result.json").is_file()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """All runs of a sweep, each checked against the base config."""
+
+    sweep_file: str
+    base_file: str
+    base_overrides: dict[str, Any]  # what the command line set in the base, for every run
+    workdir: pathlib.Path
+    runs: tuple[PlannedRun, ...]
+
+
+def plan_sweep(
+    sweep_file: str,
+    base_file: str,
+    base: ConfigDict,
+    base_overrides: Mapping[str, Any],
+    workdir: str | os.PathLike[str],
+) -> Sweep:
+    """Reads the rows of a sweep and makes a run of each.
+
+    Args:
+      sweep_file: a Python file with `get_rows(base)`, as those of `configs/sweeps/`.
+      base_file: the config file that the runs start from.
+      base: its config, with `base_overrides` applied.
+      base_overrides: dotted keys that the command line set in the base.
+      workdir: the folder of all run directories.
+
+    Raises:
+      UserError: the file has no rows, or a row sets a key or value that cannot work.
+    """
+    rows = _read_rows(sweep_file, base)
+    directory = pathlib.Path(workdir)
+    ambiguous = _ambiguous_leaves(base)
+    runs = []
+    for row in rows:
+        _check_row(sweep_file, base, row)
+        name = "+".join(f"{_short(key, ambiguous)}={_in_name(value)}" for key, value in row.items())
+        flags = [f"--config={base_file}", f"--workdir={directory / name}"]
+        for key, value in {**base_overrides, **row}.items():
+            flags.append(f"--config.{key}={_on_command_line(value)}")
+        runs.append(PlannedRun(name, row, directory / name, tuple(flags)))
+    for name, count in Counter(run.name for run in runs).items():
+        if count > 1:
+            raise UserError(
+                f"{sweep_file} has {count} rows of the name {name}: leave out the copy."
+            )
+    return Sweep(sweep_file, base_file, dict(base_overrides), directory, tuple(runs))
+
+
+def record_sweep(sweep: Sweep) -> None:
+    """Writes `sweep.json`: where the rows came from, and every row with its run's name.
+
+    A sweep may be started again with more rows or fewer; run directories that have no row any more
+    stay as they are.
+
+    Raises:
+      UserError: the directory holds a sweep of another base, or cannot be written.
+    """
+    path = sweep.workdir / "sweep.json"
+    here = {
+        "sweep": sweep.sweep_file,
+        "base": sweep.base_file,
+        "base_overrides": sweep.base_overrides,
+        "rows": [{"name": run.name, "overrides": run.overrides} for run in sweep.runs],
+    }
+    with os_errors_explained(f"write {path}"):
+        sweep.workdir.mkdir(parents=True, exist_ok=True)
+        there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if there is not None:
+            _check_same_base(sweep.workdir, there, json.loads(json.dumps(here)))
+        temporary = path.with_name(".sweep.json.tmp")
+        temporary.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
+def command_line(program: Sequence[str], run: PlannedRun) -> str:
+    """Returns the command of one run, quoted for a shell."""
+    return shlex.join([*program, *run.flags])
+
+
+def _read_rows(sweep_file: str, base: ConfigDict) -> list[Row]:
+    path = pathlib.Path(sweep_file)
+    if not path.is_file() or path.suffix != ".py":
+        raise UserError(f"There is no sweep file {sweep_file}: name one of configs/sweeps/*.py.")
+    spec = importlib.util.spec_from_file_location(f"sweep_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_rows"):
+        raise UserError(f"{sweep_file} has no function get_rows(base): is it a sweep file?")
+    rows = list(module.get_rows(base))
+    if not rows:
+        raise UserError(f"{sweep_file} has no rows for this base.")
+    return rows
+
+
+def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> None:
+    config = base.copy_and_resolve_references()
+    for key, value in row.items():
+        section, _, leaf = key.rpartition(".")
+        try:
+            holder = config
+            for part in section.split(".") if section else []:
+                holder = holder[part]
+            if isinstance(holder[leaf], ConfigDict):
+                raise KeyError(leaf)
+            holder[leaf] = value
+        except (KeyError, TypeError, AttributeError) as error:
+            reason = "the config has no such key"
+            if isinstance(error, TypeError):
+                reason = f"{value!r} has the wrong type"
+            raise UserError(f"{sweep_file}: a row sets {key}={value!r}, but {reason}.") from error
+    knobs = {k: v for k, v in config.model.items() if k != "name" and v is not None}
+    try:
+        create_architecture(config.model.name, **knobs)
+    except UserError as error:
+        raise ConfigError(f"{sweep_file}: the row {row} cannot work: {error}") from error
+
+
+def _check_same_base(workdir: pathlib.Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    def compared(record: dict[str, Any]) -> dict[str, Any]:
+        fixed = {k: v for k, v in record["base_overrides"].items() if not is_free(k)}
+        return {"--base": record["base"], **{f"--base.{key}": fixed[key] for key in fixed}}
+
+    old, new = compared(there), compared(here)
+    differing = [
+        f"{key}: {old.get(key, 'not given')} there, {new.get(key, 'not given')} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise UserError(
+            f"{workdir} holds a sweep of another base ({'; '.join(differing)}): choose another "
+            "--workdir, or start it as before."
+        )
+
+
+def _ambiguous_leaves(base: ConfigDict) -> set[str]:
+    """Returns last parts of keys that more than one key of the base has."""
+    leaves = Counter(key.rpartition(".")[2] for key in flatten(base.to_dict()))
+    return {leaf for leaf, count in leaves.items() if count > 1}
+
+
+def _short(key: str, ambiguous: set[str]) -> str:
+    section, _, leaf = key.rpartition(".")
+    if leaf == "name":
+        return section
+    return key if leaf in ambiguous else leaf
+
+
+def _in_name(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.-]+", "_", text)
+
+
+def _on_command_line(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
