@@ -15,7 +15,7 @@ def get_rows(base: ConfigDict) -> list[Row]:
     return product(
         {
             "model.name": ["mobilenet_v1", "mobilenet_v2"],
-            "model.width": [0.25, 0.5, 0.75, 1.0],
+            "model.width": [0.25, 0.35, 0.5, 0.75],
             "model.resolution": [base.model.resolution, base.model.resolution * 3 // 4],
         }
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mobilenet.sweeps.runs import Run
+from mobilenet.training.run_directory import is_free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +70,7 @@ def _compared(config: dict[str, Any]) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(config).items()
-        if key != "seed"
-        and not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+        if key != "seed" and not is_free(key)
     }
 
 
