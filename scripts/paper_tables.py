@@ -1,0 +1,137 @@
+"""Prints the tables of both papers that follow from the architecture alone, ours beside theirs.
+
+python scripts/paper_tables.py
+python scripts/paper_tables.py --tables=v1_4,v2_3 --format=markdown
+"""
+
+import collections
+import dataclasses
+import json
+import textwrap
+
+from absl import flags
+
+from mobilenet.entry_point import run
+from mobilenet.paper_tables import Cell, Table, Verdict, build_tables
+from mobilenet.published import LEFT_OUT
+
+_TABLES = flags.DEFINE_list("tables", None, "Such as v1_2,v2_4; by default all.")
+_FORMAT = flags.DEFINE_enum("format", "table", ["table", "markdown", "json"], "What to print.")
+
+_MARKS = {
+    Verdict.AGREES: "=",
+    Verdict.TRUNCATED: "t",
+    Verdict.EXPLAINED: "~",
+    Verdict.DIFFERS: "!",
+    Verdict.NOT_COMPARED: "",
+}
+_LEGEND = (
+    "= ours rounds to the printed value",
+    "t ours is the printed value when truncated",
+    "~ ours is the printed value when counted as the note says",
+    "! ours is another value",
+    "no mark: nothing to compare",
+)
+
+
+def main() -> None:
+    tables = build_tables(_TABLES.value or ())
+    left_out = () if _TABLES.value else LEFT_OUT
+    if _FORMAT.value == "json":
+        objects = [dataclasses.asdict(table) for table in tables]
+        print(json.dumps({"tables": objects, "left_out": left_out}))
+        return
+    markdown = _FORMAT.value == "markdown"
+    legend = "\n".join(f"- {x}" if markdown else f"  {x}" for x in _LEGEND)
+    parts = [_markdown(table) if markdown else _text(table) for table in tables]
+    missing = "\n".join(["Not here:", *(f"- {x}" if markdown else f"  {x}" for x in left_out)])
+    print("\n\n".join([legend, *parts, *([missing] if left_out else []), _count(tables)]))
+
+
+def _count(tables: list[Table]) -> str:
+    counts = collections.Counter(
+        cell.verdict for table in tables for row in table.rows for cell in row.cells
+    )
+    counts.pop(Verdict.NOT_COMPARED, None)
+    each = ", ".join(
+        f"{counts[verdict]} {_MARKS[verdict]}" for verdict in Verdict if _MARKS[verdict]
+    )
+    return f"Of {counts.total()} values: {each}"
+
+
+def _marked(table: Table) -> tuple[list[list[str]], list[str]]:
+    """Returns label, then ours, paper's and mark of every cell, row by row; and numbered notes.
+
+    Cells that differ for the same reason share a note.
+    """
+    notes: dict[tuple[str, str], list[str]] = {}
+
+    def mark(cell: Cell) -> str:
+        if not cell.note:
+            return _MARKS[cell.verdict]
+        key = (cell.counting, cell.note)
+        notes.setdefault(key, []).append(cell.explanation)
+        return f"{_MARKS[cell.verdict]} [{list(notes).index(key) + 1}]"
+
+    rows = [
+        [row.label, *(x for cell in row.cells for x in (cell.ours, cell.published, mark(cell)))]
+        for row in table.rows
+    ]
+    return rows, [
+        f"[{number}] {', '.join(values)} {counting}. {note}" if counting else f"[{number}] {note}"
+        for number, ((counting, note), values) in enumerate(notes.items(), 1)
+    ]
+
+
+def _text(table: Table) -> str:
+    rows, notes = _marked(table)
+    lines = [["", *("ours", "paper", "") * len(table.columns)], *rows]
+    columns = [list(column) for column in zip(*lines, strict=True)]
+    header, groups = "", [_justified(columns[0], left=True)]
+    for position, title in enumerate(table.columns):
+        ours, paper, marks = columns[3 * position + 1 : 3 * position + 4]
+        if not any(ours[1:]):
+            ours[0] = ""  # a column of the paper's alone
+        pairs = zip(_justified(ours), _justified(paper), strict=True)
+        both = _justified([*("  ".join(pair) for pair in pairs), title])[:-1]
+        header = header.ljust(sum(len(group[0]) + 2 for group in groups)) + title.center(
+            len(both[0])
+        )
+        pairs = zip(both, _justified(marks, left=True), strict=True)
+        groups.append([" ".join(pair) for pair in pairs])
+    body = ["  ".join(line).rstrip() for line in zip(*groups, strict=True)]
+    indented = [_wrapped(note) for note in (*notes, *table.notes)]
+    return "\n".join([f"{table.name}  {table.title}", header.rstrip(), *body, *indented])
+
+
+def _justified(column: list[str], *, left: bool = False) -> list[str]:
+    width = max(map(len, column))
+    return [text.ljust(width) if left else text.rjust(width) for text in column]
+
+
+def _wrapped(note: str) -> str:
+    return textwrap.fill(note, 98, initial_indent="  ", subsequent_indent="    ")
+
+
+def _markdown(table: Table) -> str:
+    rows, notes = _marked(table)
+    header = ["", *(f"{x}, {who}" for x in table.columns for who in ("ours", "paper"))]
+    lines = [
+        [
+            row[0],
+            *(
+                value
+                for start in range(1, len(row), 3)
+                for value in (row[start], " ".join(row[start + 1 : start + 3]).strip())
+            ),
+        ]
+        for row in rows
+    ]
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    body = [f"| {' | '.join(line)} |" for line in (header, rule, *lines)]
+    bullets = [f"- {note}" for note in (*notes, *table.notes)]
+    return "\n".join([f"### {table.title}", "", *body, *(["", *bullets] if bullets else [])])
+
+
+if __name__ == "__main__":
+    run(main)
