@@ -17,12 +17,23 @@ def run(main: Callable[[], int | None]) -> None:
     unless the flag --verbosity says otherwise.
     """
 
-    def program(_: list[str]) -> None:
+    def without_words(words: Sequence[str]) -> int | None:
+        if words:
+            raise UserError(f"{words[0]!r} is no flag: flags start with --.")
+        return main()
+
+    run_with_words(without_words)
+
+
+def run_with_words(main: Callable[[Sequence[str]], int | None]) -> None:
+    """As `run`, for a program that takes words that are no flags, such as paths."""
+
+    def program(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         enable_compilation_cache()
         try:
-            sys.exit(main())
+            sys.exit(main(arguments[1:]))
         except UserError as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:
@@ -36,11 +47,8 @@ def run(main: Callable[[], int | None]) -> None:
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """As absl does; what ml_collections raises for a wrong --config.key becomes a sentence."""
     try:
-        arguments = app.parse_flags_with_usage(list(argv))
+        return app.parse_flags_with_usage(list(argv))
     except KeyError as error:
         sys.exit(f"error: the config has no such key: {' '.join(str(error.args[0]).split())}")
     except (AttributeError, OSError, TypeError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    if len(arguments) > 1:
-        sys.exit(f"error: {arguments[1]!r} is no flag: flags start with --.")
-    return arguments

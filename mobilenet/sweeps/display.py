@@ -7,6 +7,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from mobilenet.sweeps.status import STATES, Status
@@ -59,7 +60,7 @@ def make_table(statuses: Sequence[Status], max_rows: int | None = None) -> Table
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right")
     for status in _most_telling(statuses, max_rows):
         table.add_row(
-            status.name if not status.message else f"{status.name}\n{status.message}",
+            escape(f"{status.name}\n{status.message}" if status.message else status.name),
             status.state,
             _steps(status),
             "" if status.top1 is None else f"{status.top1:.2%}",

@@ -32,16 +32,6 @@ class Group:
         """Returns the standard deviation of a sample (n - 1); None for a single seed."""
         return statistics.stdev(self.values(metric)) if len(self.runs) > 1 else None
 
-    @property
-    def label(self) -> str:
-        """The differing keys without their sections, such as `width=0.5, resolution=32`."""
-        return ", ".join(
-            f"{key.rpartition('.')[2]}={value:g}"
-            if isinstance(value, float)
-            else f"{key.rpartition('.')[2]}={value}"
-            for key, value in self.overrides.items()
-        )
-
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Groups runs by their configs without the seed and without what does not change a weight.
@@ -68,9 +58,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 def _compared(config: dict[str, Any]) -> dict[str, Any]:
     return {
-        key: value
-        for key, value in flatten(config).items()
-        if key != "seed" and not is_free(key)
+        key: value for key, value in flatten(config).items() if key != "seed" and not is_free(key)
     }
 
 

@@ -69,19 +69,16 @@ def read_runs(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
     return found
 
 
-def write_runs(runs: Iterable[Run], path: str | os.PathLike[str]) -> None:
-    """Writes one line for each run, with the losses and accuracies of its metrics.
-
-    Raises:
-      UserError: the file cannot be written.
-    """
-    lines = [json.dumps(_to_line(run), allow_nan=False) + "\n" for run in runs]
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with os_errors_explained(f"write {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text("".join(lines), encoding="utf-8")
-        temporary.replace(path)
+def to_line(run: Run) -> str:
+    """Returns a run as one line of JSON, with the losses and accuracies of its metrics."""
+    line = dataclasses.asdict(run)
+    line["metrics"] = [_kept(record) for record in run.metrics]
+    # Paths belong to one machine.
+    line["environment"] = {
+        "starts": [_without(start, "command") for start in run.environment["starts"]]
+    }
+    line["config"] = run.config | {"data": run.config["data"] | {"data_dir": None}}
+    return json.dumps(line, allow_nan=False)
 
 
 def _read_directories(path: pathlib.Path) -> Iterator[Run]:
@@ -129,17 +126,6 @@ def _decode(path: pathlib.Path) -> dict[str, Any]:
         return json.loads(text)
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}): restore it.") from error
-
-
-def _to_line(run: Run) -> dict[str, Any]:
-    line = dataclasses.asdict(run)
-    line["metrics"] = [_kept(record) for record in run.metrics]
-    # Paths belong to one machine.
-    line["environment"] = {
-        "starts": [_without(start, "command") for start in run.environment["starts"]]
-    }
-    line["config"] = run.config | {"data": run.config["data"] | {"data_dir": None}}
-    return line
 
 
 def _kept(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def test_records_training_and_evaluation(tmp_path):
         reporter.evaluation(1, {"accuracy": 0.25})
         reporter.evaluation(1, {"accuracy": 0.5}, split="eval_ema")
     assert read_metrics(tmp_path) == [
-        {"step": 1, "split": "train", "loss": 2.5},
+        {"step": 1, "split": "train", "loss": 2.5, "total_steps": 1000},
         {"step": 1, "split": "eval", "accuracy": 0.25},
         {"step": 1, "split": "eval_ema", "accuracy": 0.5},
     ]
@@ -64,6 +64,9 @@ def test_speed_leaves_out_compilation_and_pauses(tmp_path):
     assert "images_per_second" not in first
     assert second["images_per_second"] == pytest.approx(100 * 32 / 10)
     assert third["images_per_second"] == pytest.approx(50 * 32 / 10)
+    # 150 steps took 120 seconds with the evaluation, and 849 are left.
+    assert "seconds_left" not in first
+    assert third["seconds_left"] == pytest.approx(849 * 120 / 150)
 
 
 def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):

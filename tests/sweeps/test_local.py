@@ -1,0 +1,82 @@
+"""scripts/sweep.py on real runs of seconds: complete, failed, started again, stopped."""
+
+import json
+import signal
+import time
+
+from mobilenet.sweeps.runs import read_runs
+
+_SHORT = "--base.total_steps=4"
+
+
+def _starts(directory):
+    return len(json.loads((directory / "environment.json").read_text())["starts"])
+
+
+def test_a_sweep_completes_what_it_can_and_runs_only_the_rest_again(tmp_path, start_sweep):
+    workdir = tmp_path / "runs"
+    rows = "chain([{'data.train_split': 'absent'}], seeds(2))"
+    sweep = start_sweep(workdir, rows, _SHORT, "--jobs=2")
+    output, errors = sweep.communicate(timeout=300)
+    assert sweep.returncode == 1, errors
+    lines = output.splitlines()
+    (failed,) = [line for line in lines if line.startswith("train_split=absent: failed")]
+    assert "error: stripes has no split 'absent'" in failed
+    assert lines[-1] == f"2 complete, 1 failed of 3 runs: {workdir}"
+    runs = read_runs([workdir])
+    assert [(run.name, run.config["seed"]) for run in runs] == [("seed=0", 0), ("seed=1", 1)]
+    assert all(run.result["step"] == 4 for run in runs)
+
+    sweep = start_sweep(workdir, "chain([{'data.train_split': 'test'}], seeds(3))", _SHORT)
+    output, errors = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0, errors
+    assert len(read_runs([workdir])) == 4
+    assert [_starts(workdir / f"seed={seed}") for seed in (0, 1, 2)] == [1, 1, 1]
+
+
+def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(tmp_path, start_sweep):
+    workdir = tmp_path / "runs"
+    long = ("--base.total_steps=100000", "--base.evaluation.every_steps=100000")
+    sweep = start_sweep(workdir, "seeds(2)", *long)
+    metrics = workdir / "seed=0" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert time.monotonic() < deadline
+        assert sweep.poll() is None, sweep.communicate()
+        time.sleep(0.1)
+    sweep.send_signal(signal.SIGINT)
+    output, _ = sweep.communicate(timeout=120)
+    assert sweep.returncode == 143
+    assert output.splitlines()[-1] == f"1 waiting, 1 stopped of 2 runs: {workdir}"
+    saved = [path.name for path in (workdir / "seed=0" / "checkpoints").iterdir()]
+    assert max(map(int, filter(str.isdigit, saved))) >= 3
+    assert "Stopped by a signal" in (workdir / "logs" / "seed=0.log").read_text()
+    assert not (workdir / "seed=1").exists()
+
+
+def test_printed_commands_are_those_of_runs_that_are_not_complete(tmp_path, start_sweep):
+    workdir = tmp_path / "runs"
+    (workdir / "seed=1").mkdir(parents=True)
+    (workdir / "seed=1" / "result.json").write_text("{}")
+    sweep = start_sweep(workdir, "seeds(3)", "--launcher=print")
+    output, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == 0, errors
+    assert [line.split("--workdir=")[1].split()[0] for line in output.splitlines()] == [
+        str(workdir / "seed=0"),
+        str(workdir / "seed=2"),
+    ]
+    assert not (workdir / "sweep.json").exists()
+
+
+def test_a_flag_of_another_launcher_is_refused(tmp_path, start_sweep):
+    sweep = start_sweep(tmp_path / "runs", "seeds(1)", "--launcher=print", "--jobs=2")
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1
+    assert errors == "error: --jobs means nothing to --launcher=print: leave it out.\n"
+
+
+def test_more_jobs_than_processors_are_refused(tmp_path, start_sweep):
+    sweep = start_sweep(tmp_path / "runs", "seeds(1)", "--jobs=100000")
+    _, errors = sweep.communicate(timeout=60)
+    assert sweep.returncode == 1
+    assert errors.startswith("error: --jobs=100000: this process has ")
