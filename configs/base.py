@@ -49,6 +49,7 @@ def get_config() -> ConfigDict:
     data.data_dir = config_dict.placeholder(str)  # None: TFDS's own default
     data.train_split = "train"
     data.eval_split = "validation"
+    data.train_resolution = config_dict.placeholder(int)  # pixels; None: model.resolution
     data.train_crop = "inception"  # inception | pad_crop | none
     data.crop_area = (0.05, 1.0)  # inception: share of the image
     data.crop_aspect = (0.75, 4 / 3)  # inception: width / height

@@ -210,7 +210,7 @@ def _train_batches(
     return pipeline.train_batches(
         split,
         config.data,
-        config.model.resolution,
+        config.data.train_resolution or config.model.resolution,
         config.batch_size,
         config.seed,
         start_step=start_step,

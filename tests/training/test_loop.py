@@ -201,3 +201,25 @@ def test_an_error_of_the_run_frees_the_directory(config, tmp_path, monkeypatch):
         stack.enter_context(pytest.raises(UserError, match="The data went away"))
         train(config, tmp_path)
     assert train(config, tmp_path)["step"] == 2
+
+
+def test_training_may_see_another_resolution_than_evaluation(config, tmp_path, monkeypatch):
+    shapes = {}
+
+    def recording(name, batches):
+        def recorded(*arguments, **keywords):
+            for batch in batches(*arguments, **keywords):
+                shapes[name] = batch["images"].shape[1:3]
+                yield batch
+
+        return recorded
+
+    for name in ("train_batches", "eval_batches"):
+        monkeypatch.setattr(pipeline, name, recording(name, getattr(pipeline, name)))
+    config.total_steps = 1
+    config.data.train_resolution = 24
+    result = train(config, tmp_path)
+    assert shapes == {"train_batches": (24, 24), "eval_batches": (16, 16)}
+    # The cost is that of the network that is evaluated.
+    config.data.train_resolution = None
+    assert train(config, tmp_path / "same")["madds"] == result["madds"]
