@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
-
-import tensorboardX
+from typing import TYPE_CHECKING, Any
 
 from mobilenet.errors import os_errors_explained
 from mobilenet.training.metrics_file import MetricsFile
+
+if TYPE_CHECKING:
+    import tensorboardX
 
 
 class Reporter:
@@ -50,6 +51,8 @@ class Reporter:
         self._total_steps = total_steps
         self._speed = _Speed(start_step, total_steps, batch_size, clock)
         self._file: MetricsFile | None = None
+        self._start_step = start_step
+        self._events_directory: pathlib.Path | None = None
         self._events: tensorboardX.SummaryWriter | None = None
         self._progress: _Progress | None = None
         self._open = contextlib.ExitStack()
@@ -58,9 +61,7 @@ class Reporter:
         with contextlib.ExitStack() as stack:
             self._file = MetricsFile(directory, start_step=start_step)
             stack.callback(self._file.close)
-            if tensorboard:
-                self._events = _open_events(directory / "tensorboard", start_step)
-                stack.callback(_close_events, self._events)
+            self._events_directory = directory / "tensorboard" if tensorboard else None
             self._progress = _Progress(total_steps)
             stack.callback(self._progress.close)
             # Reached only if nothing failed: what is open stays open until `close`.
@@ -116,10 +117,15 @@ class Reporter:
     ) -> None:
         if self._file is not None:
             self._file.write(step, split, {**metrics, **(progress or {})})
-        if self._events is not None:
-            with os_errors_explained("write TensorBoard's events"):
-                for name, value in metrics.items():
-                    self._events.add_scalar(f"{split}/{name}", float(value), step)
+        if self._events_directory is None:
+            return
+        if self._events is None:
+            with self._speed.pause():
+                self._events = _open_events(self._events_directory, self._start_step)
+            self._open.callback(_close_events, self._events)
+        with os_errors_explained("write TensorBoard's events"):
+            for name, value in metrics.items():
+                self._events.add_scalar(f"{split}/{name}", float(value), step)
 
     def close(self) -> None:
         """Flushes and closes everything; the terminal goes on at a new line."""
@@ -137,7 +143,10 @@ class Reporter:
         self.close()
 
 
-def _open_events(directory: pathlib.Path, start_step: int) -> tensorboardX.SummaryWriter:
+def _open_events(directory: pathlib.Path, start_step: int) -> "tensorboardX.SummaryWriter":
+    # It imports PyTorch where that is installed, which takes seconds: the first step does not wait.
+    import tensorboardX
+
     with os_errors_explained(f"write {directory}"):
         # TensorBoard forgets the events at and beyond the purge step, so all of them for a new run.
         return tensorboardX.SummaryWriter(
@@ -145,7 +154,7 @@ def _open_events(directory: pathlib.Path, start_step: int) -> tensorboardX.Summa
         )
 
 
-def _close_events(events: tensorboardX.SummaryWriter) -> None:
+def _close_events(events: "tensorboardX.SummaryWriter") -> None:
     with os_errors_explained("write TensorBoard's events"):
         events.close()
 

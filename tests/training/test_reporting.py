@@ -176,8 +176,8 @@ def test_tensorboard_gets_every_scalar_under_its_split(tmp_path):
 
 @pytest.mark.parametrize(("start_step", "first_forgotten"), [(0, 0), (20, 21)])
 def test_tensorboard_forgets_steps_beyond_the_checkpoint(tmp_path, start_step, first_forgotten):
-    with _reporter(tmp_path, tensorboard=True, start_step=start_step):
-        pass
+    with _reporter(tmp_path, tensorboard=True, start_step=start_step) as reporter:
+        reporter.train(start_step + 1, {"loss": 1.0})
     # TensorBoard drops older events whose step is at least that of the start.
     starts = [
         event.step for event in _events(tmp_path) if event.session_log.status == SessionLog.START
@@ -187,8 +187,11 @@ def test_tensorboard_forgets_steps_beyond_the_checkpoint(tmp_path, start_step, f
 
 def test_an_unwritable_event_file_is_one_sentence(tmp_path):
     (tmp_path / "tensorboard").write_text("a file")
-    with pytest.raises(UserError, match=r"Cannot write .*tensorboard: a part of the path"):
-        _reporter(tmp_path, tensorboard=True)
+    with (
+        _reporter(tmp_path, tensorboard=True) as reporter,
+        pytest.raises(UserError, match=r"Cannot write .*tensorboard: a part of the path"),
+    ):
+        reporter.train(1, {"loss": 1.0})
 
 
 @pytest.mark.parametrize(
