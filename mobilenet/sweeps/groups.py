@@ -57,9 +57,9 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def _compared(config: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: value for key, value in flatten(config).items() if key != "seed" and not is_free(key)
-    }
+    # A key that came later, at None, leaves a run what it was before.
+    flat = flatten(config).items()
+    return {k: v for k, v in flat if v is not None and k != "seed" and not is_free(k)}
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -39,5 +39,10 @@ def test_a_key_that_only_some_configs_have_differs(make_run):
     assert [g.overrides for g in group_runs([old, new])] == [{"model.new": None}, {"model.new": 3}]
 
 
+def test_a_key_that_came_later_at_none_makes_no_group(make_run):
+    (group,) = group_runs([make_run("a"), make_run("b", {"model.new": None, "seed": 1})])
+    assert len(group.runs) == 2
+
+
 def test_flatten_joins_keys():
     assert flatten({"a": 1, "b": {"c": {"d": 2}, "e": None}}) == {"a": 1, "b.c.d": 2, "b.e": None}
