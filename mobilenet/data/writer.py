@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
+from tensorflow_datasets.proto import tf_example_pb2
 
 from mobilenet.errors import UserError
 
@@ -64,7 +65,7 @@ def new_dataset_directory(
         )
     parent = pathlib.Path(data_dir).expanduser() / name
     final = parent / VERSION
-    with _locked(parent):
+    with locked_directory(parent):
         for leftover in parent.glob(f"{_LEFTOVER_PREFIX}*"):
             shutil.rmtree(leftover)
         if final.exists() and not overwrite:
@@ -87,14 +88,18 @@ def new_dataset_directory(
 
 
 @contextlib.contextmanager
-def _locked(directory: pathlib.Path) -> Iterator[None]:
-    """Makes `directory` and holds it alone, among the processes of this machine."""
+def locked_directory(directory: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
+    """Makes `directory` and holds it alone, among the processes of this machine.
+
+    Raises:
+      BlockingIOError: another process holds it, and `wait` is not set.
+    """
     # The kernel drops the lock of a killed process, so a leftover seen under the lock has no owner.
     while True:
         directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(directory, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             # The owner before us may have removed the directory that we waited for.
             if directory.exists() and os.path.samestat(os.fstat(descriptor), directory.stat()):
                 yield
@@ -103,20 +108,58 @@ def _locked(directory: pathlib.Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+def image_features(
+    class_names: Sequence[str], *, encoding_format: str | None = None
+) -> tfds.features.FeaturesDict:
+    """The features `image`, `label` and `file_name`.
+
+    Args:
+      class_names: in the order of the labels.
+      encoding_format: `jpeg` if all images are; None where JPEG and PNG files may be mixed.
+    """
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format=encoding_format),
+            "label": tfds.features.ClassLabel(names=list(class_names)),
+            "file_name": tfds.features.Text(),
+        }
+    )
+
+
+def serialize_example(example: Example) -> bytes:
+    """The record for `image_features`; equal examples give equal bytes.
+
+    TFDS writes the three features in an order that differs between processes.
+    """
+    message = tf_example_pb2.Example()
+    feature = message.features.feature
+    feature["image"].bytes_list.value.append(example.image)
+    feature["label"].int64_list.value.append(example.label)
+    feature["file_name"].bytes_list.value.append(example.file_name.encode())
+    return message.SerializeToString(deterministic=True)
+
+
+def write_array_record(path: os.PathLike[str], records: Iterable[bytes]) -> int:
+    """Writes one ArrayRecord file, and gives the size of the records in bytes."""
+    # Random access wants one record per chunk.
+    writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
+    written = 0
+    try:
+        for record in records:
+            written += len(record)
+            writer.write(record)
+    finally:
+        writer.close()
+    return written
+
+
 class DatasetWriter:
     """Writes splits of `image`, `label` and `file_name` into one directory of TFDS's layout."""
 
     def __init__(self, directory: pathlib.Path, name: str, class_names: Sequence[str]):
         self._directory = directory
         self._name = name
-        self._features = tfds.features.FeaturesDict(
-            {
-                # No encoding format: JPEG and PNG files may be mixed.
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=list(class_names)),
-                "file_name": tfds.features.Text(),
-            }
-        )
+        self._features = image_features(class_names)
         self._splits: list[tfds.core.SplitInfo] = []
 
     def write_split(
@@ -142,13 +185,9 @@ class DatasetWriter:
         written = 0
         for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
             path = template.sharded_filepath(shard_index=shard, num_shards=num_shards)
-            # Random access wants one record per chunk.
-            writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
-            for _ in range(start, stop):
-                record = self._serialize(next(iterator))
-                written += len(record)
-                writer.write(record)
-            writer.close()
+            part = itertools.islice(iterator, stop - start)
+            records = (serialize_example(example) for example in part)
+            written += write_array_record(path, records)
         lengths = [stop - start for start, stop in itertools.pairwise(bounds)]
         self._splits.append(
             tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=written)
@@ -165,13 +204,4 @@ class DatasetWriter:
             description=description,
             homepage=homepage,
             citation=citation,
-        )
-
-    def _serialize(self, example: Example) -> bytes:
-        return self._features.serialize_example(
-            {
-                "image": example.image,
-                "label": example.label,
-                "file_name": example.file_name.encode(),
-            }
         )
