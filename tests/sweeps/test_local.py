@@ -21,7 +21,8 @@ def test_a_sweep_completes_what_it_can_and_runs_only_the_rest_again(tmp_path, st
     assert sweep.returncode == 1, errors
     lines = output.splitlines()
     (failed,) = [line for line in lines if line.startswith("train_split=absent: failed")]
-    assert "error: stripes has no split 'absent'" in failed
+    assert "failed: error: The dataset stripes" in failed
+    assert "has no split 'absent'" in failed
     assert lines[-1] == f"2 complete, 1 failed of 3 runs: {workdir}"
     runs = read_runs([workdir])
     assert [(run.name, run.config["seed"]) for run in runs] == [("seed=0", 0), ("seed=1", 1)]
