@@ -10,7 +10,8 @@ the same command runs what is missing, failed or was stopped.
 
 local: on this machine; --jobs runs side by side share its processors.
 ray: on a Ray cluster, or on one started for the occasion; --cpus, --gpus and --tpu are what one run
-    needs, --retries how often a run that lost its machine starts again, from its checkpoint.
+    needs, --retries how often a run that lost its machine starts again, from its checkpoint. All
+    nodes see this checkout, the data and the run directories at the same paths.
 print: one command line for each run that is not complete, for Slurm arrays, GKE or xargs.
 
 Exit status: 0 all runs are complete, 1 some failed, 143 stopped by a signal.
