@@ -47,6 +47,7 @@ class _Local:
         self._shares = _share_processors(jobs)
         self._logs = sweep.workdir / "logs"
         self._asked = False
+        self._offsets: dict[str, int] = {}  # where in its log the present start of a run begins
         self._statuses: dict[str, Status] = {}
         for run in sweep.runs:
             state = "complete" if run.is_complete() else "waiting"
@@ -80,25 +81,35 @@ class _Local:
         return list(self._statuses.values())
 
     def _start(self, run: PlannedRun, cpus: set[int] | None) -> subprocess.Popen[bytes]:
+        log = self._log(run)
+        self._offsets[run.name] = log.stat().st_size if log.exists() else 0
         command = [*self._program, *run.flags]
-        return start_tethered(command, self._log(run), death_signal=signal.SIGTERM, cpus=cpus)
+        return start_tethered(command, log, death_signal=signal.SIGTERM, cpus=cpus)
 
     def _status(self, run: PlannedRun, process: subprocess.Popen[bytes]) -> Status:
         state, message = "running", ""
         if process.returncode is not None:
-            state, message = outcome(process.returncode, self._log(run), asked=self._asked)
+            state, message = outcome(
+                process.returncode,
+                self._log(run),
+                offset=self._offsets[run.name],
+                asked=self._asked,
+            )
         return read_status(run.name, run.directory, state, message)
 
     def _log(self, run: PlannedRun) -> pathlib.Path:
         return self._logs / f"{run.name}.log"
 
 
-def outcome(exit_status: int, log: pathlib.Path, *, asked: bool = False) -> tuple[str, str]:
+def outcome(
+    exit_status: int, log: pathlib.Path, *, offset: int = 0, asked: bool = False
+) -> tuple[str, str]:
     """Returns the state that an ended run is in, and why it failed.
 
     Args:
       exit_status: as `subprocess` gives it, negative for a signal.
-      log: what the run wrote.
+      log: what the run wrote, from `offset` on.
+      offset: bytes of the log that were there when the run began.
       asked: whether the run was sent SIGTERM, which ends one that was just starting.
     """
     if exit_status == 0:
@@ -107,7 +118,7 @@ def outcome(exit_status: int, log: pathlib.Path, *, asked: bool = False) -> tupl
         return "stopped", ""
     if exit_status < 0:
         return "failed", f"ended by {signal.Signals(-exit_status).name}"
-    return "failed", last_error_line(log)
+    return "failed", last_error_line(log, offset)
 
 
 def _share_processors(jobs: int) -> list[set[int] | None]:

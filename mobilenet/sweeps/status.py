@@ -43,11 +43,14 @@ def read_status(name: str, directory: pathlib.Path, state: str, message: str = "
     )
 
 
-def last_error_line(log: pathlib.Path) -> str:
-    """Returns the last line of a log that says what went wrong, or else its last line."""
+def last_error_line(log: pathlib.Path, offset: int = 0) -> str:
+    """Returns the last line of a log that says what went wrong, or else its last line.
+
+    Bytes before `offset` are of an earlier start.
+    """
     with log.open("rb") as file:
         file.seek(0, 2)
-        file.seek(max(0, file.tell() - 65_536))
+        file.seek(max(offset, file.tell() - 65_536))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if line.startswith("error:")]

@@ -37,3 +37,12 @@ def test_unreadable_metrics_do_not_end_the_sweep(tmp_path):
 def test_the_last_error_is_found(tmp_path, log, line):
     (tmp_path / "log").write_text(log)
     assert last_error_line(tmp_path / "log") == line
+
+
+def test_an_error_of_an_earlier_start_is_not_found(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("error: the disk is full\n")
+    offset = log.stat().st_size
+    with log.open("a") as file:
+        file.write("Traceback\nZeroDivisionError: division\n")
+    assert last_error_line(log, offset) == "ZeroDivisionError: division"
