@@ -127,6 +127,16 @@ def center_crop(
     return Crop(height, write)
 
 
+def window_crop(height: int, width: int, numbers: Sequence[float] = (), *, resolution: int) -> Crop:
+    """The centre square of the image as it is, not resized; black where the image is smaller.
+
+    torchvision's CenterCrop alone. For images that were resized when they were stored.
+    """
+    del numbers, width
+    top = max((height - resolution) // 2, 0)
+    return Crop(min(top + resolution, height), functools.partial(_write_window, height=height))
+
+
 def central_fraction_crop(
     height: int,
     width: int,
@@ -159,6 +169,16 @@ def _write_centre(image: Image, out: Square, *, size: tuple[int, int], interpola
     side = out.shape[0]
     top, left = (round((length - side) / 2) for length in size)
     out[...] = resize(image, *size, interpolation)[top : top + side, left : left + side]
+
+
+def _write_window(image: Image, out: Square, *, height: int) -> None:
+    side = out.shape[0]
+    # The image may lack rows below the window, but not above the height that it is centred by.
+    top, left = (height - side) // 2, (image.shape[1] - side) // 2
+    out[...] = 0
+    found = image[max(top, 0) : max(top + side, 0), max(left, 0) : left + side]
+    row, column = max(-top, 0), max(-left, 0)
+    out[row : row + found.shape[0], column : column + found.shape[1]] = found
 
 
 def _write_shifted(

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+import PIL.Image
 import simplejpeg
 from jaxtyping import UInt8
 
@@ -106,12 +107,15 @@ def _check_jpeg_is_complete(data: bytes) -> None:
 # bilinear and bicubic read 2x2 and 4x4 source pixels however much the image shrinks: like slim's
 # TensorFlow 1 resize they do not antialias, unlike Pillow and torchvision, whose filters widen with
 # the scale. area averages all the source pixels under an output pixel, which does; where an
-# axis grows it is bilinear.
-# Source: OpenCV documentation, InterpolationFlags.
+# axis grows it is bilinear. Those of Pillow are its own, as torchvision, timm and transformers use
+# them for the accuracies of their weights.
+# Sources: OpenCV documentation, InterpolationFlags; Pillow documentation, Filters.
 INTERPOLATIONS: dict[str, int] = {
     "bilinear": cv2.INTER_LINEAR,
     "bicubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
+    "pillow_bilinear": PIL.Image.Resampling.BILINEAR,
+    "pillow_bicubic": PIL.Image.Resampling.BICUBIC,
 }
 
 
@@ -126,6 +130,13 @@ def resize(
         if out is None:
             return image
         np.copyto(out, image)
+        return out
+    if interpolation.startswith("pillow_"):
+        filter_ = PIL.Image.Resampling(INTERPOLATIONS[interpolation])
+        resized = np.asarray(PIL.Image.fromarray(image).resize((width, height), filter_))
+        if out is None:
+            return resized
+        np.copyto(out, resized)
         return out
     grows = height > image.shape[0] or width > image.shape[1]
     flag = cv2.INTER_LINEAR if interpolation == "area" and grows else INTERPOLATIONS[interpolation]

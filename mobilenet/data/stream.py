@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import Float, UInt32
 
 # Random numbers for each row; a whole number of Philox's blocks, so that it can start at any row.
 NUMBERS = 24
 _NUMBERS_PER_BLOCK = 4
 
-# Second half of Philox's key: 0 for the numbers, 1 + epoch for the order.
+# Second half of Philox's key: 0 for the numbers, 1 + epoch for the order, the last for what comes
+# after the first numbers.
 _NUMBERS_KEY = 0
 _FIRST_ORDER_KEY = 1
+_MORE_NUMBERS_KEY = 2**64 - 1
 
 
 class Row(NamedTuple):
@@ -40,23 +42,34 @@ class ShuffledStream:
     Attributes:
       num_examples: size of the dataset, at least 1 and below 2**32.
       seed: 0 to 2**32 - 1.
+      more_numbers: how many a row has, at least, besides the first `NUMBERS`, which stay the same.
     """
 
     num_examples: int
     seed: int
+    more_numbers: int = 0
 
     def rows(self, positions: range) -> list[Row]:
         """The rows at ascending positions."""
-        counter = positions.start * (NUMBERS // _NUMBERS_PER_BLOCK)
-        bits = np.random.Philox(key=[self.seed, _NUMBERS_KEY], counter=counter)
-        shape = (positions.stop - positions.start, NUMBERS)
-        numbers = np.random.Generator(bits).random(shape)[:: positions.step]
+        numbers = self._numbers(positions, _NUMBERS_KEY, NUMBERS // _NUMBERS_PER_BLOCK)
+        if self.more_numbers:
+            blocks = -(-self.more_numbers // _NUMBERS_PER_BLOCK)
+            more = self._numbers(positions, _MORE_NUMBERS_KEY, blocks)
+            numbers = np.concatenate([numbers, more], 1)
         epochs, places = np.divmod(np.asarray(positions), self.num_examples)
         records = np.empty(len(positions), np.int64)
         for epoch in np.unique(epochs):
             here = epochs == epoch
             records[here] = _order(self.num_examples, self.seed, int(epoch))[places[here]]
         return list(map(Row, records.tolist(), numbers.tolist()))
+
+    def _numbers(
+        self, positions: range, key: int, blocks: int
+    ) -> Float[np.ndarray, "rows numbers"]:
+        counter = positions.start * blocks
+        bits = np.random.Philox(key=np.array([self.seed, key], np.uint64), counter=counter)
+        shape = (positions.stop - positions.start, blocks * _NUMBERS_PER_BLOCK)
+        return np.random.Generator(bits).random(shape)[:: positions.step]
 
 
 # The current epoch's and, while batches are prepared ahead, the next one's.

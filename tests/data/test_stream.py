@@ -58,6 +58,18 @@ def test_the_numbers_are_one_sequence_of_philox():
     np.testing.assert_array_equal(np.concatenate([row.numbers for row in rows]), sequence)
 
 
+@pytest.mark.parametrize("more", [1, 4, 6])
+def test_more_numbers_leave_the_first_as_they_are(more):
+    plain, rows = (ShuffledStream(7, 5, number).rows(range(100)) for number in (0, more))
+    assert [row.record for row in rows] == [row.record for row in plain]
+    numbers = np.array([row.numbers for row in rows])
+    assert numbers.shape == (100, NUMBERS + (4 if more <= 4 else 8))
+    np.testing.assert_array_equal(numbers[:, :NUMBERS], [row.numbers for row in plain])
+    # They are others than the first, and as well a function of the position.
+    assert not np.isin(numbers[:, NUMBERS:], numbers[:, :NUMBERS]).any()
+    assert ShuffledStream(7, 5, more).rows(range(13, 29, 3)) == rows[13:29:3]
+
+
 def test_the_numbers_do_not_follow_the_record():
     # The same record in 2000 epochs: mean and correlation have a standard deviation of 0.006, 0.02.
     rows = ShuffledStream(3, seed=1).rows(range(6000))

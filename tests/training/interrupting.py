@@ -66,7 +66,7 @@ def _at_report(step: int, send: Any) -> None:
 
 def _at_evaluation(step: int, send: Any) -> None:
     evaluate = loop._Run._evaluate
-    make_batches = loop._eval_batches
+    make_batches = loop.eval_batches
     steps = []
 
     def evaluate_step(self: Any, at: int, *arguments: Any) -> None:
@@ -80,7 +80,7 @@ def _at_evaluation(step: int, send: Any) -> None:
             yield batch
 
     loop._Run._evaluate = evaluate_step
-    loop._eval_batches = interrupted_batches
+    loop.eval_batches = interrupted_batches
 
 
 def _at_save(step: int, send: Any) -> None:

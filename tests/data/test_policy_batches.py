@@ -1,0 +1,70 @@
+"""A policy in the pipeline: after the crop, with numbers of its own, whoever reads."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mobilenet.data.datasets import open_split
+from mobilenet.data.pipeline import train_batches
+from mobilenet.data.policy import RandAugment, TrivialAugmentWide
+from mobilenet.data.stream import NUMBERS, ShuffledStream
+
+
+@pytest.fixture
+def batches(config):
+    config.update(train_crop="pad_crop", crop_padding=3)
+
+    def take(count=4, **options):
+        split = open_split(config, "train")
+        iterator = train_batches(split, config, 8, 8, 3, **options)
+        taken = list(itertools.islice(iterator, count))
+        iterator.close()
+        return taken
+
+    return take
+
+
+@pytest.mark.parametrize("policy", [TrivialAugmentWide(), RandAugment(3, 15)])
+def test_it_follows_the_crop(batches, policy):
+    plain, changed = batches(), batches(policy=policy)
+    # The numbers of a row do not depend on the size of the dataset.
+    rows = ShuffledStream(1, 3, policy.numbers).rows(range(32))
+    numbers = iter(row.numbers for row in rows)
+    for before, after in zip(plain, changed, strict=True):
+        np.testing.assert_array_equal(before["labels"], after["labels"])
+        for image, result in zip(before["images"], after["images"], strict=True):
+            np.testing.assert_array_equal(policy(image, next(numbers)[NUMBERS:]), result)
+
+
+def test_threads_processes_hosts_and_resuming_change_nothing(batches, config):
+    policy = TrivialAugmentWide()
+    expected = batches(policy=policy)
+    assert not np.array_equal(expected[0]["images"], batches(1)[0]["images"])
+    resumed = batches(2, policy=policy, start_step=2)
+    hosts = [batches(policy=policy, process_index=host, process_count=2) for host in range(2)]
+    config.num_threads = 3
+    threads = batches(policy=policy)
+    config.num_workers = 2
+    processes = batches(policy=policy)
+    for name in ("images", "labels", "mask"):
+        for index, batch in enumerate(expected):
+            np.testing.assert_array_equal(threads[index][name], batch[name])
+            np.testing.assert_array_equal(processes[index][name], batch[name])
+            for host in range(2):
+                np.testing.assert_array_equal(hosts[host][index][name], batch[name][host::2])
+        for index, batch in enumerate(resumed):
+            np.testing.assert_array_equal(batch[name], expected[2 + index][name])
+
+
+def test_a_corrupt_image_stays_black(batches, config):
+    config.update(name="damaged", on_corrupt="skip")
+    # An operation such as solarize would make white of it.
+    seen = [
+        image
+        for batch in batches(8, policy=RandAugment(2, 30))
+        for image, mask in zip(batch["images"], batch["mask"], strict=True)
+        if not mask
+    ]
+    assert seen
+    assert not np.any(seen)
