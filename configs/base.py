@@ -8,6 +8,8 @@ in one unit by one in the other: `--config.total_epochs=None --config.total_step
 from ml_collections import config_dict
 from ml_collections.config_dict import ConfigDict
 
+from mobilenet.errors import UserError
+
 
 def _optional(value: float | None = None) -> config_dict.FieldReference:
     # ml_collections parses None on the command line only for fields without a type; the code that
@@ -34,6 +36,8 @@ def get_config() -> ConfigDict:
     model.shortcut = config_dict.placeholder(str)  # V2: bottleneck | expansion | none
     model.convolution = config_dict.placeholder(str)  # V1: separable | full
     model.depth = config_dict.placeholder(str)  # V1: full | shallow
+    model.head = config_dict.placeholder(int)  # V1: channels of a last 1x1 convolution; 0: none
+    model.depth_multiplier = config_dict.placeholder(float)  # V2: of the repeats, rounded up
     model.activation = config_dict.placeholder(str)  # relu6 | relu
     model.padding = config_dict.placeholder(str)  # same | symmetric
     model.stem_stride = config_dict.placeholder(int)  # 2 | 1
@@ -47,6 +51,7 @@ def get_config() -> ConfigDict:
     config.data = data = ConfigDict()
     data.name = "imagenet2012"  # any TFDS dataset with `image` and `label`
     data.data_dir = config_dict.placeholder(str)  # None: TFDS's own default
+    # In TFDS's notation, or minival, the last 1 % of train, and train_without_minival, the rest.
     data.train_split = "train"
     data.eval_split = "validation"
     data.train_resolution = config_dict.placeholder(int)  # pixels; None: model.resolution
@@ -54,17 +59,30 @@ def get_config() -> ConfigDict:
     data.crop_area = (0.05, 1.0)  # inception: share of the image
     data.crop_aspect = (0.75, 4 / 3)  # inception: width / height
     data.crop_padding = 4  # pad_crop: pixels on each side, at the network's resolution
-    data.eval_crop = "center"  # center | central_fraction
+    data.eval_crop = "center"  # center | central_fraction | window (not resized)
     data.eval_fraction = 0.875  # center: resolution / resized short side; else the share kept
     data.decoder = "simplejpeg"  # simplejpeg | opencv
-    data.interpolation = "bilinear"  # bilinear | bicubic | area
+    # bilinear | bicubic | area; as many publishers evaluate: pillow_bilinear | pillow_bicubic
+    data.interpolation = "bilinear"
     data.on_corrupt = "raise"  # raise | skip (and count)
     data.num_threads = 2
     data.num_workers = 0  # processes; 0 reads in threads of this one
     data.prefetch_batches = 4
+    data.fake = False  # random images, to measure speed or try a config where the data are not
+    # fake: numbers of classes and of images in every split; None: the dataset's, if it is known.
+    data.fake_classes = config_dict.placeholder(int)
+    data.fake_examples = config_dict.placeholder(int)
 
     config.augment = augment = ConfigDict()
     augment.flip = True
+    augment.policy = "none"  # none | trivial_wide | rand: by the pipeline, all else on the device
+    augment.rand_layers = 2  # rand: operations on each image
+    augment.rand_magnitude = 9  # rand: 0 to 30
+    augment.color = "none"  # none | slim_fast (brightness and saturation)
+    augment.erase_probability = 0.0  # that a rectangle of an image becomes the mean colour
+    augment.mixup_alpha = 0.0  # of the Beta distribution; 0.0: off
+    augment.cutmix_alpha = 0.0  # of the Beta distribution; 0.0: off; both on: either, by a coin
+    augment.mix_probability = 1.0  # that a batch is mixed, where either is on
     augment.mean = (127.5, 127.5, 127.5)  # of pixel values in 0..255
     augment.stddev = (127.5, 127.5, 127.5)
 
@@ -110,3 +128,54 @@ def get_config() -> ConfigDict:
     log.every_steps = 100
     log.tensorboard = True
     return config.lock()
+
+
+def with_variant(config: ConfigDict, variant: str) -> ConfigDict:
+    """Returns the variant of a config that stands after the colon of `--config=FILE:VARIANT`.
+
+    Raises:
+      UserError: it is neither empty nor `smoke`.
+    """
+    if variant not in ("", "smoke"):
+        # Not a ConfigError, which is a ValueError: ml_collections puts a traceback before those.
+        raise UserError(
+            f"The config has no variant {variant!r}: leave out the colon and what follows it, or "
+            "write :smoke for a run of two steps."
+        )
+    return smoke(config) if variant else config
+
+
+def smoke(config: ConfigDict) -> ConfigDict:
+    """Shortens any config to a run of two steps, which shows whether the recipe runs at all.
+
+    Everything else stays, so that the run takes the paths through the code that the recipe takes.
+    Sets these keys, and returns the same config:
+
+    - `batch_size`: 8 times `optimizer.accumulation_steps`; more than 8 devices need more. What
+      refers to it, such as the learning rate, follows.
+    - `total_steps`: 2, and `total_epochs`: None
+    - `schedule.warmup_steps`: 1, and `schedule.warmup_epochs`: None, if there is a warm-up
+    - `evaluation.every_steps`, `checkpoint.every_steps`: 2, and their `every_epochs`: None
+    - `evaluation.batch_size`: 8
+    - `data.eval_split`: its first 16 images, unless it is a slice or a sum already; the last 16 of
+      `train` for `minival`
+    - `model.norm_group_size`: 1, if it is set
+    - `log.every_steps`: 1
+    """
+    config.batch_size = 8 * config.optimizer.accumulation_steps
+    lengths = [(config, "total", 2), (config.evaluation, "every", 2)]
+    lengths.append((config.checkpoint, "every", 2))
+    if config.schedule.warmup_epochs or config.schedule.warmup_steps:
+        lengths.append((config.schedule, "warmup", 1))
+    for section, name, steps in lengths:
+        section[f"{name}_epochs"], section[f"{name}_steps"] = None, steps
+    config.evaluation.batch_size = 8
+    split = config.data.eval_split
+    if split == "minival":
+        config.data.eval_split = "train[-16:]"
+    elif split.isidentifier():
+        config.data.eval_split = f"{split}[:16]"
+    if config.model.norm_group_size:
+        config.model.norm_group_size = 1
+    config.log.every_steps = 1
+    return config

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from configs import base
 
 
-def get_config() -> ConfigDict:
+def get_config(variant: str = "") -> ConfigDict:
     config = base.get_config()
     config.batch_size = 128
     config.total_epochs = 12.0
@@ -40,4 +40,4 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.0
     config.evaluation.batch_size = 500
     config.evaluation.every_epochs = 4.0
-    return config
+    return base.with_variant(config, variant)

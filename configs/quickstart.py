@@ -11,7 +11,7 @@ import ml_collections
 from configs import base
 
 
-def get_config() -> ml_collections.ConfigDict:
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config = base.get_config()
     config.batch_size = 100
     config.total_epochs = 6.0
@@ -42,4 +42,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.evaluation.every_epochs = 3.0
     config.checkpoint.every_epochs = 1.0
     config.log.every_steps = 20
-    return config
+    return base.with_variant(config, variant)

@@ -10,6 +10,7 @@ import pytest
 
 from configs import base
 from mobilenet.architecture import ARCHITECTURES
+from mobilenet.errors import UserError
 from mobilenet.models import create_architecture
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -96,3 +97,55 @@ def test_every_knob_is_a_config_key_and_a_flag():
     script = (_ROOT / "scripts" / "count_cost.py").read_text(encoding="utf-8")
     flags = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', script))
     assert knobs <= flags
+
+
+# As the docstring of `base.smoke` lists them.
+_SMOKE_KEYS = {
+    "batch_size",
+    "total_epochs",
+    "total_steps",
+    "schedule.warmup_epochs",
+    "schedule.warmup_steps",
+    "evaluation.batch_size",
+    "evaluation.every_epochs",
+    "evaluation.every_steps",
+    "checkpoint.every_epochs",
+    "checkpoint.every_steps",
+    "data.eval_split",
+    "model.norm_group_size",
+    "log.every_steps",
+}
+
+
+@pytest.mark.parametrize("name", _EXPERIMENTS)
+def test_smoke_shortens_a_config_and_changes_nothing_else(name):
+    module = importlib.import_module(f"configs.{name}")
+    before, after = _flatten(module.get_config()), _flatten(module.get_config("smoke"))
+    assert module.get_config("smoke").is_locked
+    changed = {key for key in before if before[key] != after[key]}
+    # The learning rate follows the batch size where it refers to it.
+    assert changed <= _SMOKE_KEYS | {"schedule.learning_rate"}
+    assert (after["total_epochs"], after["total_steps"]) == (None, 2)
+    assert after["batch_size"] == 8 * after["optimizer.accumulation_steps"]
+    with pytest.raises(UserError, match="has no variant 'quick': leave out the colon"):
+        module.get_config("quick")
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("validation", "validation[:16]"),
+        ("minival", "train[-16:]"),
+        ("test[:50%]", "test[:50%]"),
+        ("test+validation", "test+validation"),
+    ],
+)
+def test_smoke_evaluates_few_images(split, expected):
+    config = base.get_config()
+    config.data.eval_split = split
+    config.model.norm_group_size = 32
+    config.optimizer.accumulation_steps = 4
+    config = base.smoke(config)
+    assert config.data.eval_split == expected
+    assert (config.model.norm_group_size, config.batch_size) == (1, 32)
+    assert (config.schedule.warmup_epochs, config.schedule.warmup_steps) == (None, None)

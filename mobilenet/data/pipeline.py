@@ -2,8 +2,10 @@
 
 A batch is a dictionary of uint8 `images[batch, height, width, 3]`, int32 `labels[batch]` and
 float32 `mask[batch]`, which is 1 for an image and 0 for padding or a corrupt record (image and
-label are then zeros). The order and the random crops depend on the global position in the stream
-alone, not on threads, worker processes or hosts.
+label are then zeros). To evaluate a dataset whose labels are sets there is also bool
+`label_sets[batch, classes]`, in which a row may be empty. The order, the random crops
+and the operations of a policy depend on the global position in the stream alone, not on threads,
+worker processes or hosts.
 """
 
 import dataclasses
@@ -22,15 +24,18 @@ from absl import flags, logging
 
 from mobilenet.data import crops
 from mobilenet.data.datasets import Split
+from mobilenet.data.fake import FakeRecords
 from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError
 from mobilenet.data.jpeg_frame import read_size
-from mobilenet.data.stream import Row, ShuffledStream, rows_in_order
+from mobilenet.data.policy import Policy
+from mobilenet.data.records import Record
+from mobilenet.data.stream import NUMBERS, Row, ShuffledStream, rows_in_order
 from mobilenet.errors import ConfigError
 
 Batch = dict[str, np.ndarray]
 
 _TRAIN_CROPS = ("inception", "pad_crop", "none")
-_EVAL_CROPS = ("center", "central_fraction")
+_EVAL_CROPS = ("center", "central_fraction", "window")
 _ON_CORRUPT = ("raise", "skip")
 
 
@@ -43,6 +48,7 @@ def train_batches(
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
+    policy: Policy | None = None,
 ) -> Iterator[Batch]:
     """Endless batches of randomly cropped images, every epoch in a new order.
 
@@ -60,6 +66,7 @@ def train_batches(
       start_step: the first batch to give.
       process_index: this host.
       process_count: number of hosts.
+      policy: what becomes of an image after its crop.
 
     Returns:
       An iterator with a `close` method, which stops its threads and processes; so does dropping it.
@@ -75,8 +82,9 @@ def train_batches(
     if start_step < 0:
         raise ValueError(f"start_step is {start_step}: it must not be negative.")
     share = _Share(batch_size, process_index, process_count)
-    rows = ShuffledStream(split.num_examples, seed).rows
-    load = _Loader(split, data_config, resolution, _train_crop(data_config), share, rows)
+    rows = ShuffledStream(split.num_examples, seed, policy.numbers if policy else 0).rows
+    crop = _train_crop(data_config)
+    load = _Loader(split, data_config, resolution, crop, share, rows, policy=policy)
     return _BatchIterator(load, range(start_step, sys.maxsize // batch_size), data_config)
 
 
@@ -101,7 +109,9 @@ def eval_batches(
     _check_reading(data_config)
     share = _Share(batch_size, process_index, process_count)
     crop = _eval_crop(data_config, resolution)
-    load = _Loader(split, data_config, resolution, crop, share, rows_in_order)
+    load = _Loader(
+        split, data_config, resolution, crop, share, rows_in_order, with_sets=split.has_label_sets
+    )
     return _BatchIterator(load, range(math.ceil(split.num_examples / batch_size)), data_config)
 
 
@@ -129,12 +139,17 @@ class _Loader:
         choose_crop: Callable[..., crops.Crop],
         share: _Share,
         rows: Callable[[range], list[Row]],
+        *,
+        policy: Policy | None = None,
+        with_sets: bool = False,
     ):
         self._split = split
+        self._with_sets = with_sets
         self._decode = DECODERS[data_config.decoder]
         self._choose_crop = choose_crop
         self._share = share
         self._rows = rows
+        self._policy = policy
         self._resolution = resolution
         self._skip = data_config.on_corrupt == "skip"
 
@@ -146,26 +161,33 @@ class _Loader:
             "labels": np.zeros(len(rows), np.int32),
             "mask": np.zeros(len(rows), np.float32),
         }
+        if self._with_sets:
+            batch["label_sets"] = np.zeros((len(rows), self._split.num_classes), bool)
         for place, row in enumerate(rows):
-            label = self._load(row, batch["images"][place])
-            if label is None:
+            record = self._load(row, batch["images"][place])
+            if record is None:
                 batch["images"][place] = 0
-            else:
-                batch["labels"][place] = label
-                batch["mask"][place] = 1
+                continue
+            batch["labels"][place] = record.label
+            batch["mask"][place] = 1
+            if self._with_sets:
+                batch["label_sets"][place, list(record.label_set or ())] = True
         return batch
 
-    def _load(self, row: Row, out: crops.Square) -> int | None:
-        """Fills `out` and returns the label; None is padding or, if the config says so, corrupt."""
-        index = row.record
+    def _load(self, row: Row, out: crops.Square) -> Record | None:
+        """Fills `out` by a record; None is padding or, if the config says so, corrupt."""
+        index, source = row.record, self._split.source
         if index >= self._split.num_examples:
             return None
-        record = self._split.source[index]
+        record = source[index]
         if not 0 <= record.label < self._split.num_classes:
             raise ConfigError(
                 f"{self._where(index, record.file_name)} has the label {record.label}, and there "
                 f"are {self._split.num_classes} classes: choose a split with labels."
             )
+        if isinstance(source, FakeRecords):
+            source.draw(index, out)
+            return record
         try:
             self._write(record.image, row.numbers, out)
         except CorruptImageError as error:
@@ -177,7 +199,7 @@ class _Loader:
                 ) from None
             logging.warning("%s is skipped: %s.", where, error)
             return None
-        return record.label
+        return record
 
     def _write(self, data: bytes, numbers: Sequence[float], out: crops.Square) -> None:
         size = read_size(data)
@@ -188,6 +210,8 @@ class _Loader:
             image = self._decode(data)
             crop = self._choose_crop(*image.shape[:2], numbers)
         crop.write(image, out)
+        if self._policy:
+            out[...] = self._policy(out, numbers[NUMBERS:])
 
     def _where(self, index: int, file_name: str | None) -> str:
         named = f" ({file_name})" if file_name else ""
@@ -268,6 +292,8 @@ def _eval_crop(
     fraction = data_config.eval_fraction
     if not 0 < fraction <= 1:
         raise ConfigError(f"config.data.eval_fraction is {fraction}: it must be in (0, 1].")
+    if name == "window":
+        return functools.partial(crops.window_crop, resolution=resolution)
     common = {"fraction": fraction, "interpolation": data_config.interpolation}
     if name == "center":
         return functools.partial(crops.center_crop, resolution=resolution, **common)

@@ -14,11 +14,15 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One example: the image file's bytes, its class, and the file's name where it is stored."""
+    """One example: the image file's bytes, its class, and the file's name where it is stored.
+
+    `label_set` holds every class that is right, where the dataset has such sets; it may be empty.
+    """
 
     image: bytes
     label: int
     file_name: str | None
+    label_set: tuple[int, ...] | None = None
 
 
 @runtime_checkable
@@ -28,6 +32,15 @@ class RecordSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNames:
+    """What a dataset calls its label, its sets of labels and its file names; None: has none."""
+
+    label: str = "label"
+    label_set: str | None = None
+    file_name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,17 +64,17 @@ class ArrayRecordSource:
     Safe to read from several threads. Files are opened when first read, in each process anew.
     """
 
-    def __init__(self, ranges: Sequence[FileRange], file_name_feature: str | None):
+    def __init__(self, ranges: Sequence[FileRange], names: FeatureNames):
         """Describes the source; opens nothing.
 
         Args:
-          ranges: what to read, in order. The messages have the features `image` (bytes) and `label`
-            (one integer).
-          file_name_feature: the text feature that names the image's file, or None.
+          ranges: what to read, in order. The messages have the features `image` (bytes) and those
+            of `names`: one integer, any number of integers, and one text.
+          names: of the features.
         """
-        self._ranges = tuple(ranges)
-        self._file_name_feature = file_name_feature
-        sizes = (part.stop - part.start for part in self._ranges)
+        self.ranges = tuple(ranges)
+        self._names = names
+        sizes = (part.stop - part.start for part in self.ranges)
         self._starts = list(itertools.accumulate(sizes, initial=0))
         self._lock = threading.Lock()
         self._readers: dict[str, Any] = {}
@@ -73,21 +86,23 @@ class ArrayRecordSource:
         if not 0 <= index < len(self):
             raise IndexError(f"Record {index} is out of range: there are {len(self)}.")
         number = bisect.bisect_right(self._starts, index) - 1
-        part = self._ranges[number]
+        part = self.ranges[number]
         position = part.start + index - self._starts[number]
         (data,) = self._reader(part.path).read(position, position + 1)
         feature = tf_example_pb2.Example.FromString(data).features.feature
-        name = self._file_name_feature
+        names = self._names
+        name, label_set = names.file_name, names.label_set
         return Record(
             image=feature["image"].bytes_list.value[0],
-            label=feature["label"].int64_list.value[0],
+            label=feature[names.label].int64_list.value[0],
             file_name=os.fsdecode(feature[name].bytes_list.value[0]) if name else None,
+            label_set=tuple(feature[label_set].int64_list.value) if label_set else None,
         )
 
-    def __getstate__(self) -> tuple[tuple[FileRange, ...], str | None]:
-        return self._ranges, self._file_name_feature
+    def __getstate__(self) -> tuple[tuple[FileRange, ...], FeatureNames]:
+        return self.ranges, self._names
 
-    def __setstate__(self, state: tuple[tuple[FileRange, ...], str | None]) -> None:
+    def __setstate__(self, state: tuple[tuple[FileRange, ...], FeatureNames]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
     def _reader(self, path: str) -> Any:

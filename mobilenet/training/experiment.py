@@ -61,8 +61,15 @@ class Experiment:
         return self.is_eval_step(step) or step % self.checkpoint_steps == 0
 
 
-def build_network(config: ml_collections.ConfigDict, num_classes: int) -> Network:
+def build_network(
+    config: ml_collections.ConfigDict, num_classes: int, *, with_predictions: bool = False
+) -> Network:
     """Builds the network of `config.model` for a number of classes.
+
+    Args:
+      config: of the run.
+      num_classes: of the data.
+      with_predictions: whether the evaluation step also gives the class of every image.
 
     Raises:
       ConfigError: a key with a value that cannot work.
@@ -82,7 +89,7 @@ def build_network(config: ml_collections.ConfigDict, num_classes: int) -> Networ
     mesh = meshes.make_mesh()
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     eval_step = jax.jit(
-        make_eval_step(functions, config),
+        make_eval_step(functions, config, with_predictions=with_predictions),
         in_shardings=(whole, whole, split),
         out_shardings=whole,
     )

@@ -15,7 +15,8 @@ import numpy as np
 
 from mobilenet.cost import count_cost
 from mobilenet.data import pipeline
-from mobilenet.data.datasets import Split, open_split
+from mobilenet.data.datasets import Split, check_is_complete, open_split
+from mobilenet.data.policy import make_policy
 from mobilenet.errors import UserError
 from mobilenet.evaluation import Interrupted, evaluate
 from mobilenet.training.checkpoint import Checkpoints
@@ -56,9 +57,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 f"The splits {train_split.split} and {eval_split.split} of {config.data.name} "
                 "have different classes: check config.data."
             )
+        check_is_complete(eval_split)
         experiment = build_experiment(config, train_split)
-        _train_batches(config, train_split, start_step=0)
-        _eval_batches(config, eval_split)
+        train_batches(config, train_split, start_step=0)
+        eval_batches(config, eval_split)
         with start_run(workdir, config) as directory:
             return _Run(config, directory, experiment, train_split, eval_split, stop).run()
 
@@ -113,7 +115,7 @@ class _Run:
 
     def _train(self, start: int, state: TrainState, reporter: Reporter) -> None:
         experiment, config = self._experiment, self._config
-        batches = _train_batches(config, self._train_split, start_step=start)
+        batches = train_batches(config, self._train_split, start_step=start)
         log = _Log(reporter, start, config.batch_size, config.log.every_steps)
         running: tuple[int, Metrics] | None = None
         for step in range(start + 1, experiment.total_steps + 1):
@@ -159,7 +161,7 @@ class _Run:
             metrics = evaluate(
                 network.eval_step,
                 *state.evaluated,
-                _eval_batches(config, self._eval_split),
+                eval_batches(config, self._eval_split),
                 num_examples=self._eval_split.num_examples,
                 on_corrupt=config.data.on_corrupt,
                 mesh=network.mesh,
@@ -204,9 +206,10 @@ class _Run:
         return result
 
 
-def _train_batches(
+def train_batches(
     config: ml_collections.ConfigDict, split: Split, *, start_step: int
 ) -> Iterator[dict[str, np.ndarray]]:
+    """Returns this host's part of the training batches of a config, from the given one on."""
     return pipeline.train_batches(
         split,
         config.data,
@@ -216,12 +219,14 @@ def _train_batches(
         start_step=start_step,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
+        policy=make_policy(config.augment),
     )
 
 
-def _eval_batches(
+def eval_batches(
     config: ml_collections.ConfigDict, split: Split
 ) -> Iterator[dict[str, np.ndarray]]:
+    """Returns this host's part of the batches that an evaluation of a config sees."""
     return pipeline.eval_batches(
         split,
         config.data,

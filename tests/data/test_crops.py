@@ -1,4 +1,5 @@
 import numpy as np
+import PIL.Image
 import pytest
 
 from mobilenet.data import crops
@@ -188,6 +189,27 @@ def test_central_fraction_rounds_as_tensorflow():
     crop = crops.central_fraction_crop(101, 101, fraction=0.875, interpolation="bilinear")
     crop = apply(crop, coordinates(101, 101), 89)
     np.testing.assert_array_equal(crop, coordinates(101, 101)[6:95, 6:95])
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (41, 33), (32, 60)])
+def test_window_is_the_middle_of_the_image_as_it_is(shape):
+    top, left = (shape[0] - 32) // 2, (shape[1] - 32) // 2
+    crop = crops.window_crop(*shape, resolution=32)
+    image = coordinates(*shape)
+    assert crop.rows == top + 32
+    for given in (image, image[: crop.rows]):
+        np.testing.assert_array_equal(
+            apply(crop, given, 32), image[top : top + 32, left : left + 32]
+        )
+
+
+@pytest.mark.parametrize("shape", [(20, 40), (40, 20), (20, 21), (1, 1)])
+def test_window_is_black_where_the_image_is_smaller(shape):
+    pillow = PIL.Image.fromarray(coordinates(*shape))
+    top, left = (shape[0] - 32) // 2, (shape[1] - 32) // 2
+    want = np.asarray(pillow.crop((left, top, left + 32, top + 32)))
+    crop = crops.window_crop(*shape, resolution=32)
+    np.testing.assert_array_equal(apply(crop, coordinates(*shape), 32), want)
 
 
 def test_evaluation_decodes_the_whole_image():

