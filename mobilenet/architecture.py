@@ -106,6 +106,7 @@ def mobilenet_v1(
     *,
     convolution: str = "separable",
     depth: str = "full",
+    head: int = 0,
     activation: str = "relu6",
     padding: str = "same",
     stem_stride: int = 2,
@@ -126,6 +127,8 @@ def mobilenet_v1(
       num_classes: 0 leaves the classifier out.
       convolution: `full` replaces each depthwise separable pair by one 3x3 convolution (table 4).
       depth: `shallow` leaves out the five 14x14x512 blocks (table 5).
+      head: channels of a last 1x1 convolution, which as that of V2 does not shrink; 0: none, as in
+        the paper. timm's mobilenetv1_100h has 1024 (timm/models/efficientnet.py).
       activation: `relu6` or `relu`.
       padding: `same` as TensorFlow pads, `symmetric` as PyTorch pads.
       stem_stride: 1 halves all strides, as is usual for inputs of 32 pixels.
@@ -140,12 +143,15 @@ def mobilenet_v1(
     """
     _check_choice("convolution", convolution, ("separable", "full"))
     _check_choice("depth", depth, ("full", "shallow"))
+    _check_integer("head", head, 0)
     _check_choice("activation", activation, ("relu6", "relu"))
     rows = tuple(
         dataclasses.replace(row, convolution=convolution) if isinstance(row, SeparableRow) else row
         for row in V1_ROWS
         if depth == "full" or not (isinstance(row, SeparableRow) and row.repeats == 5)
     )
+    if head:
+        rows += (ConvRow("head", head, kernel_size=1, min_width=1.0),)
     return _checked(
         Architecture(
             name="mobilenet_v1",
@@ -171,6 +177,7 @@ def mobilenet_v2(
     num_classes: int = 1000,
     *,
     expansion: float = 6.0,
+    depth_multiplier: float = 1.0,
     bottleneck: str = "linear",
     shortcut: str = "bottleneck",
     activation: str = "relu6",
@@ -190,6 +197,9 @@ def mobilenet_v2(
     Args:
       expansion: t, the ratio of the inner to the input channels, of all blocks but the first,
         whose t stays 1 (table 2).
+      depth_multiplier: scales the repeats of all blocks but the first and the last, rounded up.
+        Other than 1, it also keeps the stem and the head as wide as at width 1: timm's
+        mobilenetv2_110d has 1.2, 120d has 1.4 (timm/models/efficientnet.py, fix_stem_head).
       bottleneck: `linear`, or `relu6` after the projection as well (figure 6a).
       shortcut: `bottleneck` joins the narrow ends of a block, `expansion` the wide inner tensors of
         one block and the next where those have equal shapes, `none` nothing (figure 6b). The paper
@@ -201,6 +211,7 @@ def mobilenet_v2(
       UserError: a knob has a value that does not exist.
     """
     _check_range("expansion", expansion, 1, math.inf)
+    _check_range("depth_multiplier", depth_multiplier, 0, math.inf, low_open=True)
     _check_choice("bottleneck", bottleneck, ("linear", "relu6"))
     _check_choice("shortcut", shortcut, ("bottleneck", "expansion", "none"))
     _check_choice("activation", activation, ("relu6", "relu"))
@@ -215,6 +226,8 @@ def mobilenet_v2(
         else row
         for row in V2_ROWS
     )
+    if depth_multiplier != 1:
+        rows = _with_depth(rows, depth_multiplier)
     return _checked(
         Architecture(
             name="mobilenet_v2",
@@ -238,6 +251,18 @@ ARCHITECTURES: dict[str, Callable[..., Architecture]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
 }
+
+
+def _with_depth(rows: tuple[Row, ...], multiplier: float) -> tuple[Row, ...]:
+    blocks = [row for row in rows if isinstance(row, InvertedResidualRow)]
+    return tuple(
+        dataclasses.replace(row, min_width=1.0, max_width=1.0)
+        if isinstance(row, ConvRow)
+        else dataclasses.replace(row, repeats=math.ceil(row.repeats * multiplier))
+        if isinstance(row, InvertedResidualRow) and row not in (blocks[0], blocks[-1])
+        else row
+        for row in rows
+    )
 
 
 def _with_stem_stride(rows: tuple[Row, ...], stride: int) -> tuple[Row, ...]:

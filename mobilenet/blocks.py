@@ -17,6 +17,7 @@ class ConvRow:
     kernel_size: int
     stride: int = 1
     min_width: float = 0.0  # a smaller width multiplier does not shrink this row
+    max_width: float = math.inf  # a larger one does not widen it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,15 +135,15 @@ def expand_rows(
       activation: of every layer but linear projections.
     """
 
-    def scale(channels: int, min_width: float = 0.0) -> int:
-        return rounding(channels * max(width, min_width))
+    def scale(channels: int, min_width: float = 0.0, max_width: float = math.inf) -> int:
+        return rounding(channels * min(max(width, min_width), max_width))
 
     grid = _Grid(output_stride)
     channels, number = 3, 0
     previous: Block | None = None
     for row in rows:
         if isinstance(row, ConvRow):
-            out = scale(row.channels, row.min_width)
+            out = scale(row.channels, row.min_width, row.max_width)
             stride, rate = grid.advance(row.stride)
             rate = rate if row.kernel_size > 1 else 1
             layer = Layer("conv", "conv", channels, out, row.kernel_size, stride, rate, activation)

@@ -50,5 +50,5 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         return app.parse_flags_with_usage(list(argv))
     except KeyError as error:
         sys.exit(f"error: the config has no such key: {' '.join(str(error.args[0]).split())}")
-    except (AttributeError, OSError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, TypeError, UserError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

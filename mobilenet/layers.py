@@ -103,10 +103,13 @@ class Classifier(nnx.Module):
         return features @ self.kernel[...] + self.bias[...][None]
 
 
-def scale_images(images: Array) -> Array:
-    """Leaves float images as they are and scales uint8 ones to [-1, 1] (slim, inception)."""
+def scale_images(
+    images: Array, mean: tuple[float, float, float], stddev: tuple[float, float, float]
+) -> Array:
+    """Leaves float images as they are and makes (images - mean) / stddev of uint8 ones."""
     if images.dtype == jnp.uint8:
-        return images.astype(jnp.float32) / 127.5 - 1
+        center, scale = (jnp.asarray(v, jnp.float32)[None, None, None] for v in (mean, stddev))
+        return (images.astype(jnp.float32) - center) / scale
     return images
 
 

@@ -16,6 +16,7 @@ from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
 from mobilenet.layers import Classifier, ConvNorm, scale_images
 from mobilenet.normalization import widen
+from mobilenet.weights.preprocessing import SLIM, Preprocessing
 
 # Widths with published ImageNet accuracies: V1 table 6; V2 section 4 and slim's README.
 PUBLISHED_WIDTHS = {
@@ -56,9 +57,15 @@ class MobileNet(nnx.Module):
     initialises it, and `nnx.update` fills it with other values.
     """
 
-    def __init__(self, architecture: Architecture, dtype: DTypeLike = jnp.float32):
+    def __init__(
+        self,
+        architecture: Architecture,
+        dtype: DTypeLike = jnp.float32,
+        preprocessing: Preprocessing = SLIM,
+    ):
         self.architecture = architecture
         self.dtype = jnp.dtype(dtype)
+        self.preprocessing = preprocessing
         for block in architecture.blocks:
             setattr(self, block.name, BlockModule(block, architecture))
         if architecture.num_classes:
@@ -75,7 +82,8 @@ class MobileNet(nnx.Module):
     ) -> Float[Array, "n classes"]:
         """Returns float32 logits, or the pooled features of a network without classes.
 
-        Float images are taken as they are; uint8 ones are scaled to [-1, 1], as slim does.
+        Float images are taken as they are; uint8 ones are scaled as `preprocessing` says: to
+        [-1, 1], as slim does, or as published weights want them.
         `dropout_key` is needed in training only.
         """
         last = self.architecture.endpoints()[-1]
@@ -103,7 +111,8 @@ class MobileNet(nnx.Module):
                 f"{', '.join(known)}."
             )
         found: dict[str, Array] = {}
-        x, expansion = scale_images(images).astype(self.dtype), None
+        scaled = scale_images(images, self.preprocessing.mean, self.preprocessing.stddev)
+        x, expansion = scaled.astype(self.dtype), None
         for block in self.architecture.blocks:
             outputs = getattr(self, block.name)(x, expansion)
             x, expansion = outputs[""], outputs.get("expand")
@@ -149,25 +158,35 @@ def create_architecture(name: str, **knobs: Any) -> Architecture:
 
 def create_model(
     name: str,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     *,
+    weights: str | None = None,
     seed: int = 0,
     dtype: DTypeLike = jnp.float32,
     **knobs: Any,
 ) -> MobileNet:
-    """Returns an initialised network by name, in training mode.
+    """Returns an initialised network by name, or one with published weights, in training mode.
 
     Args:
       name: as in `create_architecture`; `list_models()` gives the published ones.
-      num_classes: 0 leaves the classifier out, and the pooled features come out.
+      num_classes: 0 leaves the classifier out, and the pooled features come out; None is 1000.
+      weights: such as `torchvision`, `timm`, `keras`, `slim` or `transformers`, downloaded once, or
+        `torchvision:/path/to/file`; all forms are in `mobilenet.weights.pretrained`. Padding,
+        epsilon, resolution and scaling of uint8 images are then those of the weights.
       seed: of the initial parameters.
       dtype: compute type of the convolutions; parameters, statistics and logits stay float32.
       **knobs: as in `mobilenet.architecture.mobilenet_v1` and `mobilenet_v2`.
 
     Raises:
-      UserError: as `create_architecture`.
+      UserError: as `create_architecture`, or as `load_pretrained`.
     """
-    architecture = create_architecture(name, num_classes=num_classes, **knobs)
+    if weights is not None:
+        # Only here, as it imports this module and h5py.
+        from mobilenet.weights.pretrained import load_pretrained
+
+        return load_pretrained(name, weights, num_classes, seed=seed, dtype=dtype, **knobs).model
+    classes = 1000 if num_classes is None else num_classes
+    architecture = create_architecture(name, num_classes=classes, **knobs)
     return initialize(MobileNet(architecture, dtype), seed)
 
 

@@ -31,6 +31,8 @@ _KNOBS = {
         flags.DEFINE_string("shortcut", None, "V2: bottleneck, expansion or none."),
         flags.DEFINE_string("convolution", None, "V1: separable or full."),
         flags.DEFINE_string("depth", None, "V1: full or shallow."),
+        flags.DEFINE_integer("head", None, "V1: channels of a last 1x1 convolution; 0: none."),
+        flags.DEFINE_float("depth_multiplier", None, "V2: of the repeats, rounded up."),
         flags.DEFINE_string("activation", None, "relu6 or relu."),
         flags.DEFINE_string("padding", None, "same or symmetric."),
         flags.DEFINE_integer("stem_stride", None, "2 or 1."),

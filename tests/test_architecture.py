@@ -142,6 +142,22 @@ def test_stem_stride_one_halves_all_strides():
     ]
 
 
+def test_depth_repeats_the_inner_blocks_and_keeps_the_ends():
+    # timm's mobilenetv2_120d: channels of blocks.0 to blocks.6, and how many each has.
+    stem, *blocks, head = mobilenet_v2(width=1.2, depth_multiplier=1.4).blocks
+    channels = [block.out_channels for block in blocks]
+    assert [(c, channels.count(c)) for c in sorted(set(channels))] == [
+        (24, 1), (32, 3), (40, 5), (80, 6), (112, 5), (192, 5), (384, 1),
+    ]  # fmt: skip
+    assert (stem.out_channels, head.out_channels) == (32, 1280)
+
+
+def test_a_head_does_not_shrink():
+    for width, channels in ((0.5, 1024), (1.0, 1024), (1.25, 1280)):
+        (layer,) = mobilenet_v1(width, head=1024).blocks[-1].layers
+        assert (layer.kernel_size, layer.stride, layer.out_channels) == (1, 1, channels)
+
+
 @pytest.mark.parametrize(
     ("name", "knob", "value"),
     [
@@ -154,6 +170,8 @@ def test_stem_stride_one_halves_all_strides():
         ("mobilenet_v2", "shortcut", "both"),
         ("mobilenet_v1", "convolution", "depthwise"),
         ("mobilenet_v1", "depth", "deep"),
+        ("mobilenet_v1", "head", -1),
+        ("mobilenet_v2", "depth_multiplier", 0),
         ("mobilenet_v1", "activation", "gelu"),
         ("mobilenet_v2", "padding", "valid"),
         ("mobilenet_v2", "stem_stride", 4),

@@ -53,6 +53,8 @@ def test_counts_are_exact(row):
         *[("mobilenet_v2", {"width": w}) for w in (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)],
         ("mobilenet_v1", {"convolution": "full"}),
         ("mobilenet_v1", {"depth": "shallow"}),
+        ("mobilenet_v1", {"head": 1024}),
+        ("mobilenet_v2", {"depth_multiplier": 1.4}),
         ("mobilenet_v2", {"expansion": 1}),
         ("mobilenet_v2", {"expansion": 4.5, "shortcut": "expansion"}),
         ("mobilenet_v2", {"num_classes": 0}),
@@ -123,3 +125,16 @@ def test_output_stride_raises_the_cost_and_keeps_the_parameters():
     coarse, fine = (count_cost(mobilenet_v2(0.35, output_stride=s)) for s in (32, 8))
     assert fine.params == coarse.params
     assert fine.madds > 2 * coarse.madds
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "params"),
+    [
+        # The sums over timm 1.0.31's modules mobilenetv2_110d, mobilenetv2_120d, mobilenetv1_100h.
+        ("mobilenet_v2_110", {"depth_multiplier": 1.2}, 4_516_520),
+        ("mobilenet_v2_120", {"depth_multiplier": 1.4}, 5_831_144),
+        ("mobilenet_v1_100", {"head": 1024}, 5_282_600),
+    ],
+)
+def test_networks_of_timm_have_as_many_parameters(name, knobs, params):
+    assert count_cost(create_architecture(name, **knobs)).params == params

@@ -29,6 +29,10 @@ def _run(*command):
         ),
         (("--config=configs/quickstart.py", "width=2"), "error: 'width=2' is no flag"),
         (
+            ("--config=configs/quickstart.py:fast", "--config.seed=1"),
+            "error: The config has no variant 'fast': leave out the colon",
+        ),
+        (
             ("--config=configs/quickstart.py", "--config.model.width=-1"),
             "error: config.model: width=-1.0: must be above 0.",
         ),

@@ -1,0 +1,47 @@
+"""torchvision's names of MobileNetV2 (torchvision/models/mobilenetv2.py)."""
+
+from collections.abc import Iterator
+
+from mobilenet.architecture import Architecture
+from mobilenet.weights.layout import (
+    TORCH_CONV,
+    TORCH_DENSE,
+    ClassifierNames,
+    Convention,
+    LayerNames,
+    Tensors,
+)
+
+# Counts training steps, which plays no part where the momentum is a number.
+_COUNTER = "num_batches_tracked"
+
+
+def torch_names(conv: str, norm: str) -> LayerNames:
+    """Returns the names of a convolution and a BatchNorm2d, as PyTorch calls their tensors."""
+    leaves = ("weight", "bias", "running_mean", "running_var")
+    return LayerNames(f"{conv}.weight", *(f"{norm}.{leaf}" for leaf in leaves))
+
+
+def without_counters(tensors: Tensors) -> Tensors:
+    return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
+
+
+def _layers(architecture: Architecture) -> Iterator[LayerNames]:
+    for number, block in enumerate(architecture.blocks):
+        if len(block.layers) == 1:  # stem and head
+            yield torch_names(f"features.{number}.0", f"features.{number}.1")
+            continue
+        last = len(block.layers) - 1
+        for place in range(last):
+            scope = f"features.{number}.conv.{place}"
+            yield torch_names(f"{scope}.0", f"{scope}.1")
+        # The projection has no activation, and with it no module of its own.
+        scope = f"features.{number}.conv"
+        yield torch_names(f"{scope}.{last}", f"{scope}.{last + 1}")
+
+
+def _classifier(_: Architecture) -> ClassifierNames:
+    return ClassifierNames("classifier.1.weight", "classifier.1.bias", TORCH_DENSE)
+
+
+CONVENTION = Convention(_layers, _classifier, TORCH_CONV, TORCH_CONV, without_counters)

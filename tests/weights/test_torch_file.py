@@ -1,0 +1,174 @@
+"""PyTorch's files, read without PyTorch; nothing in them runs."""
+
+import io
+import os
+import pathlib
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from mobilenet.weights.torch_file import TorchFileError, read_torch_file
+
+
+class _Call:
+    """Pickles as a call of a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def _write_zip(path, pickled, storages=()):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for key, data in storages:
+            archive.writestr(f"archive/data/{key}", data)
+
+
+def _write_legacy(path, pickled):
+    parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in parts) + pickled)
+
+
+@pytest.mark.parametrize("write", [_write_zip, _write_legacy])
+def test_a_pickle_that_calls_anything_else_is_refused_and_does_nothing(tmp_path, write):
+    touched = tmp_path / "touched"
+    path = tmp_path / "evil.pth"
+    write(path, pickle.dumps({"a": _Call(os.system, f"touch {touched}")}, 2))
+    with pytest.raises(TorchFileError, match=r"evil.pth is refused: it would call \w+\.system"):
+        read_torch_file(path)
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    "function", [eval, getattr, pathlib.Path, np.load], ids=lambda f: f.__name__
+)
+def test_no_other_function_is_called_either(tmp_path, function):
+    path = tmp_path / "evil.pth"
+    _write_zip(path, pickle.dumps({"a": _Call(function, "1")}, 2))
+    with pytest.raises(TorchFileError, match="is refused"):
+        read_torch_file(path)
+
+
+def _pickled_tensor(count, offset, size, stride):
+    """A state_dict with one tensor `w`, in the opcodes that PyTorch writes."""
+
+    def integer(value):
+        return b"\x8a\x08" + struct.pack("<q", value)
+
+    def integers(values):
+        return b"(" + b"".join(map(integer, values)) + b"t"
+
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    storage = (
+        b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+        + integer(count) + b"tQ"
+    )  # fmt: skip
+    arguments = b"(" + storage + integer(offset) + integers(size) + integers(stride)
+    arguments += b"\x89ccollections\nOrderedDict\n)Rt"
+    return b"\x80\x02}" + text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"Rs."
+
+
+_VALUES = np.arange(12, dtype=np.float32)
+
+
+def test_strides_and_offsets_are_followed(tmp_path):
+    path = tmp_path / "good.pth"
+    _write_zip(path, _pickled_tensor(12, 2, (2, 3), (1, 2)), [("0", _VALUES.tobytes())])
+    found = read_torch_file(path)
+    np.testing.assert_array_equal(found["w"], [[2, 4, 6], [3, 5, 7]])
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [
+        (11, (2,), (1,)),
+        (-1, (2,), (1,)),
+        (0, (3,), (-1,)),
+        (0, (2**40,), (0,)),
+        (0, (4, 4), (1, 1)),
+        (0, (2, 2), (1,)),
+    ],
+)
+def test_a_tensor_outside_of_its_storage_is_refused(tmp_path, offset, size, stride):
+    path = tmp_path / "bad.pth"
+    _write_zip(path, _pickled_tensor(12, offset, size, stride), [("0", _VALUES.tobytes())])
+    with pytest.raises(TorchFileError, match="cannot be read as a file of PyTorch"):
+        read_torch_file(path)
+
+
+def test_a_storage_of_another_size_is_refused(tmp_path):
+    path = tmp_path / "bad.pth"
+    _write_zip(path, _pickled_tensor(12, 0, (12,), (1,)), [("0", _VALUES.tobytes()[:-4])])
+    with pytest.raises(TorchFileError, match="cut short"):
+        read_torch_file(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"PK\x03\x04 and more", b"<html>"])
+def test_something_else_is_refused(tmp_path, content):
+    path = tmp_path / "other.pth"
+    path.write_bytes(content)
+    with pytest.raises(TorchFileError, match="cannot be read as a file of PyTorch"):
+        read_torch_file(path)
+
+
+def test_a_file_without_tensors_is_refused(tmp_path):
+    path = tmp_path / "empty.pth"
+    _write_zip(path, pickle.dumps({"epoch": 3}, 2))
+    with pytest.raises(TorchFileError, match="holds no tensors by name"):
+        read_torch_file(path)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch, which writes the files, is absent")
+
+
+def _state(torch):
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    return {
+        "plain": base,
+        "view": base[:, 1].t(),
+        "half": base[0].half(),
+        "brain": base[0].bfloat16(),
+        "whole": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+    }
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_what_pytorch_writes_is_read_as_it_is(tmp_path, torch, is_zip):
+    state = _state(torch)
+    path = tmp_path / "real.pth"
+    torch.save(state, path, _use_new_zipfile_serialization=is_zip)
+    found = read_torch_file(path)
+    assert set(found) == set(state)
+    for name, value in state.items():
+        assert found[name].shape == tuple(value.shape)
+        np.testing.assert_array_equal(found[name].astype(np.float64), value.double().numpy())
+
+
+def test_wrappers_and_prefixes_of_training_are_taken_off(tmp_path, torch):
+    path = tmp_path / "training.pth"
+    state = {"module.a": torch.ones(2), "module.b": torch.nn.Parameter(torch.zeros(1))}
+    torch.save({"epoch": 3, "state_dict": state}, path)
+    assert set(read_torch_file(path)) == {"a", "b"}
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_file_that_is_cut_anywhere_is_refused(tmp_path, torch, is_zip):
+    whole = io.BytesIO()
+    torch.save(_state(torch), whole, _use_new_zipfile_serialization=is_zip)
+    data = whole.getvalue()
+    path = tmp_path / "cut.pth"
+    for size in range(1, len(data), max(len(data) // 40, 1)):
+        path.write_bytes(data[:size])
+        with pytest.raises(TorchFileError):
+            read_torch_file(path)
