@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mobilenet.sweeps.runs import Run
-from mobilenet.training.run_directory import is_free
+from mobilenet.training.run_directory import flatten, is_free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +60,6 @@ def _compared(config: dict[str, Any]) -> dict[str, Any]:
     # A key that came later, at None, leaves a run what it was before.
     flat = flatten(config).items()
     return {k: v for k, v in flat if v is not None and k != "seed" and not is_free(k)}
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns a nested dict as one of dotted keys."""
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _differing(flats: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,9 +15,8 @@ from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
 from mobilenet.models import create_architecture
-from mobilenet.sweeps.groups import flatten
 from mobilenet.sweeps.rows import Row
-from mobilenet.training.run_directory import is_free
+from mobilenet.training.run_directory import flatten, is_free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +172,7 @@ def _check_same_base(workdir: pathlib.Path, there: dict[str, Any], here: dict[st
 
 def _ambiguous_leaves(base: ConfigDict) -> set[str]:
     """Returns last parts of keys that more than one key of the base has."""
-    leaves = Counter(key.rpartition(".")[2] for key in flatten(base.to_dict()))
+    leaves = Counter(key.rpartition(".")[2] for key in flatten(base))
     return {leaf for leaf, count in leaves.items() if count > 1}
 
 

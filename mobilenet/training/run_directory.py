@@ -123,7 +123,7 @@ def _locked(directory: pathlib.Path) -> Iterator[None]:
 
 
 def _check_same(directory: pathlib.Path, config: ConfigDict) -> None:
-    there, here = _flatten(read_config(directory)), _flatten(config)
+    there, here = flatten(read_config(directory)), flatten(config)
     differing = [
         f"config.{key}: {_shown(there, key)} there, {_shown(here, key)} here"
         for key in sorted(there.keys() | here.keys())
@@ -141,11 +141,12 @@ def is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 
-def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def flatten(config: ConfigDict | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns a nested config as a dict of dotted keys."""
     flat = {}
     for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
+        if isinstance(value, (ConfigDict, dict)):
+            flat.update(flatten(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -1,6 +1,7 @@
 import pytest
 
-from mobilenet.sweeps.groups import flatten, group_runs
+from mobilenet.sweeps.groups import group_runs
+from mobilenet.training.run_directory import flatten
 
 
 def test_runs_of_other_seeds_are_one_group(make_run):
