@@ -21,6 +21,7 @@ import grain
 import ml_collections
 import numpy as np
 from absl import flags, logging
+from grain.multiprocessing import SharedMemoryArray
 
 from mobilenet.data import crops
 from mobilenet.data.datasets import Split
@@ -240,18 +241,24 @@ class _BatchIterator(Iterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
             stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, buffered))
-        self._workers = workers
         self._running = [iter(stream)]
         # Also runs at exit, while the modules that Grain's own clean-up needs are still there.
-        self._stop = weakref.finalize(self, _close_all, self._running, workers)
+        self._stop = weakref.finalize(self, _close_all, self._running)
 
     def __next__(self) -> Batch:
         if not self._running:
             raise ValueError("The iterator of batches is closed: make a new one.")
         batch = next(self._running[0])
-        if self._workers:
-            # Workers pass shared memory, which nobody removes if it is in use when Python exits.
-            batch = {key: np.array(value) for key, value in batch.items()}
+        if any(isinstance(value, SharedMemoryArray) for value in batch.values()):
+            # Nobody removes shared memory that is in use when Python exits.
+            copies = {key: np.array(value) for key, value in batch.items()}
+            for value in batch.values():
+                if isinstance(value, SharedMemoryArray):
+                    # Grain closes it in a thread. Where a traceback keeps the array in a cycle, the
+                    # garbage collector would close it too, and perhaps a file that has taken over
+                    # the descriptor by then.
+                    value.shm.close()
+            return copies
         return batch
 
     def close(self) -> None:
@@ -259,13 +266,12 @@ class _BatchIterator(Iterator[Batch]):
         self._stop()
 
 
-def _close_all(iterators: list[grain.DatasetIterator], workers: int) -> None:
+def _close_all(iterators: list[grain.DatasetIterator]) -> None:
     # Emptying the list deletes the iterator now: its `__del__` fails when the interpreter is gone.
     while iterators:
         iterators.pop().close()
-    if workers:
-        # The traceback of a worker's end keeps its last batch, shared memory, in a cycle.
-        gc.collect()
+    # The traceback of a worker's end keeps its last batch, shared memory, in a cycle.
+    gc.collect()
 
 
 def _train_crop(data_config: ml_collections.ConfigDict) -> Callable[..., crops.Crop]:

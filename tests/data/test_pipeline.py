@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import simplejpeg
 import toy_dataset
+from grain.multiprocessing import SharedMemoryArray
 from toy_dataset import TEST, TRAIN, constant, png
 
 from mobilenet.data.datasets import open_split
@@ -158,6 +159,23 @@ def test_workers_do_not_change_the_stream(config):
     want = train(config, count=8)
     config.num_workers = 2
     assert_equal(train(config, count=5, start_step=3), want[3:])
+
+
+def test_shared_memory_of_workers_is_closed_with_the_batch(config, monkeypatch):
+    # Left to the garbage collector it can be closed twice, the second time as another file.
+    opened = []
+
+    def from_metadata(metadata, really=SharedMemoryArray.from_metadata):
+        opened.append(really(metadata))
+        return opened[-1]
+
+    monkeypatch.setattr(SharedMemoryArray, "from_metadata", from_metadata)
+    config.num_workers = 1
+    batches = eval_batches(open_split(config, "test"), config, RESOLUTION, 4)
+    batch = next(batches)
+    assert indices([batch]) == [0, 1, 2, 3]
+    assert [array.shm.buf for array in opened] == [None] * len(batch)
+    batches.close()
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 4])
