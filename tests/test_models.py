@@ -1,7 +1,6 @@
-"""The built networks: names, endpoints, shortcuts, and logits of published weights."""
+"""The built networks: names, endpoints, shortcuts."""
 
 import functools
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import pytest
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.models import MobileNet, create_architecture, create_model, list_models
+from mobilenet.models import create_architecture, create_model, list_models
 
 
 def test_every_listed_model_can_be_made():
@@ -124,65 +123,3 @@ def test_the_seed_decides_the_parameters():
     )
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
-
-
-def _assign(model, values):
-    """Fills the model's layers, in order, with kernel, scale, bias, mean and variance."""
-    layers = [
-        getattr(getattr(model, block.name), layer.name)
-        for block in model.architecture.blocks
-        for layer in block.layers
-    ]
-    for layer, (kernel, *norm) in zip(layers, values, strict=True):
-        for variable, value in zip(
-            (layer.kernel, layer.norm.scale, layer.norm.bias, layer.norm.mean, layer.norm.var),
-            (kernel, *norm),
-            strict=True,
-        ):
-            assert variable.shape == value.shape
-            variable.set_value(jnp.asarray(value))
-
-
-def _largest_difference(model, images, expected):
-    logits = _compiled(model)(jnp.asarray(images), ("logits",))["logits"]
-    return np.abs(np.asarray(logits) - expected).max()
-
-
-def test_torchvision_weights_give_their_logits(test_data):
-    folder = "mobilenet_v2_1.0_224_torchvision"
-    weights = np.load(test_data / "weights" / folder / f"{folder}.npz")
-    reference = np.load(test_data / "weights" / "reference_outputs.npz")
-    model = MobileNet(
-        create_architecture("mobilenet_v2_100", padding="symmetric", norm_epsilon=1e-5)
-    )
-    names = [n for n in weights.files if "tracked" not in n and "classifier" not in n]
-    groups = [[weights[n] for n in names[i : i + 5]] for i in range(0, len(names), 5)]
-    _assign(model, [(g[0].transpose(2, 3, 1, 0), *g[1:]) for g in groups])
-    model.logits.kernel.set_value(jnp.asarray(weights["classifier.1.weight"].T))
-    model.logits.bias.set_value(jnp.asarray(weights["classifier.1.bias"]))
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    images = ((reference["images_uint8_224"] / 255 - mean) / std).astype(np.float32)
-    assert _largest_difference(model, images, reference["v2_100_torchvision_logits"]) < 1e-4
-
-
-def test_slim_weights_give_their_logits(test_data):
-    folder = "mobilenet_v1_1.0_224_slim"
-    weights = np.load(test_data / "weights" / folder / f"{folder}.npz")
-    reference = np.load(test_data / "weights" / "reference_outputs.npz")
-    model = MobileNet(create_architecture("mobilenet_v1_100", num_classes=1001))
-    numbered = itertools.product(range(1, 14), ("depthwise", "pointwise"))
-    scopes = ["Conv2d_0", *(f"Conv2d_{i}_{kind}" for i, kind in numbered)]
-    norm = ("gamma", "beta", "moving_mean", "moving_variance")
-    values = []
-    for scope in (f"MobilenetV1/{scope}" for scope in scopes):
-        if scope.endswith("depthwise"):
-            kernel = weights[f"{scope}/depthwise_weights"].transpose(0, 1, 3, 2)
-        else:
-            kernel = weights[f"{scope}/weights"]
-        values.append((kernel, *(weights[f"{scope}/BatchNorm/{name}"] for name in norm)))
-    _assign(model, values)
-    logits = "MobilenetV1/Logits/Conv2d_1c_1x1"
-    model.logits.kernel.set_value(jnp.asarray(weights[f"{logits}/weights"][0, 0]))
-    model.logits.bias.set_value(jnp.asarray(weights[f"{logits}/biases"]))
-    images = reference["images_uint8_224"]  # the model scales them to [-1, 1]
-    assert _largest_difference(model, images, reference["v1_100_slim_logits1001"]) < 1e-4

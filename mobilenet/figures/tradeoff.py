@@ -28,6 +28,11 @@ _IMAGENET = ("imagenet2012", "validation")
 _MARKERS = {"mobilenet_v1": "s", "mobilenet_v2": "o"}
 _DASHES = {"mobilenet_v1": "--", "mobilenet_v2": "-"}
 _OTHERS = {"ShuffleNet": "^", "NasNet-A": "D"}
+# What moves a point.
+_SIZES = ("model.width", "model.resolution")
+# In what published weights of one source differ besides: some come with networks of other depths,
+# and each is evaluated as its publisher does (scripts/reproduce_tradeoff.py).
+_OF_WEIGHTS = ("model.head", "model.depth_multiplier", "weights.label", "weights.preprocessing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +119,8 @@ def join(points: Sequence[Point], x: str) -> list[Line]:
 def draw(runs: Sequence[Run], *, x: str = "madds", published: bool = True) -> Figure:
     """Draws runs of V1, V2 or both, and what was published for ImageNet.
 
+    The runs may be evaluations of published weights instead, all of one source.
+
     Published accuracies share the axes of runs on the validation images of ImageNet alone; beside
     runs on other data they have a panel of their own.
 
@@ -131,7 +138,7 @@ def draw(runs: Sequence[Run], *, x: str = "madds", published: bool = True) -> Fi
         caption=_caption(groups, dataset, published),
     )
     axes = figure.subplots(1, panels, squeeze=False)[0]
-    axes[0].set_title(f"Ours, {dataset}")
+    axes[0].set_title(f"{_whose(groups)}, {dataset}")
     _draw_points(axes[0], [_measured(group) for group in groups], x, labelled=True)
     if published:
         axes[-1].set_title("Published, ImageNet" if panels == 2 else f"{dataset}, and published")
@@ -147,7 +154,7 @@ def draw(runs: Sequence[Run], *, x: str = "madds", published: bool = True) -> Fi
 def _caption(groups: Sequence[Group], dataset: str, published: bool) -> str:
     several = any(len(group.runs) > 1 for group in groups)
     caption = (
-        f"Ours: {dataset}, {describe_seeds(groups)}"
+        f"{_whose(groups)}: {dataset}, {_how_often(groups)}"
         f"{', bars: standard deviation' if several else ''}. Labels: what a line's networks have "
         "in common, width or resolution in pixels."
     )
@@ -161,7 +168,26 @@ def _caption(groups: Sequence[Group], dataset: str, published: bool) -> str:
 
 
 def _groups(runs: Sequence[Run]) -> list[Group]:
-    return comparable_groups(runs, "tradeoff", ("model.width", "model.resolution"))
+    return comparable_groups(
+        runs, "tradeoff", _SIZES + (_OF_WEIGHTS if _is_published(runs) else ())
+    )
+
+
+def _is_published(runs: Sequence[Run | Group]) -> bool:
+    """Whether all points are of weights that others trained and we evaluated."""
+    return all("weights" in run.config for run in runs)
+
+
+def _whose(groups: Sequence[Group]) -> str:
+    if _is_published(groups):
+        return f"Weights of {key_of(groups[0], 'weights.source')}"
+    return "Ours"
+
+
+def _how_often(groups: Sequence[Group]) -> str:
+    if _is_published(groups):
+        return "evaluated with this code"
+    return describe_seeds(groups)
 
 
 def _measured(group: Group) -> Point:

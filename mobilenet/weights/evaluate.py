@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import ml_collections
 import numpy as np
 from absl import logging
@@ -72,37 +73,83 @@ def evaluate_pretrained(
       UserError: the weights cannot be had or do not fit, or the data cannot be read, or have
         classes that are not the weights'.
     """
+    images = open_images(config, data, split=split, batch_size=batch_size, data_dir=data_dir)
+    knobs: dict[str, Any] = {} if seeing.resolution is None else {"resolution": seeing.resolution}
+    return evaluate_on(images, load_pretrained(model, weights, **knobs), seeing)
+
+
+class Images(NamedTuple):
+    """A split whose classes are ImageNet's, or some of them.
+
+    Attributes:
+      config: complete, with the data written into it.
+      split: opened.
+      labels: ImageNet's label for each of the split; None where they are the same.
+    """
+
+    config: ml_collections.ConfigDict
+    split: Split
+    labels: np.ndarray | None
+
+
+def open_images(
+    config: ml_collections.ConfigDict,
+    data: str,
+    *,
+    split: str | None = None,
+    batch_size: int | None = None,
+    data_dir: str | None = None,
+) -> Images:
+    """Opens a split for `evaluate_on`; arguments as in `evaluate_pretrained`.
+
+    Raises:
+      UserError: the data cannot be read, or have classes that are not ImageNet's.
+    """
     config = config.copy_and_resolve_references().unlock()
     config.data.name, config.data.data_dir = data, data_dir
     if batch_size is not None:
         config.evaluation.batch_size = batch_size
-    eval_split = open_split(config.data, split or _default_split(config.data))
-    check_is_complete(eval_split)
-    labels = match_classes(eval_split)
-    knobs: dict[str, Any] = {} if seeing.resolution is None else {"resolution": seeing.resolution}
-    pretrained = load_pretrained(model, weights, **knobs)
+    opened = open_split(config.data, split or _default_split(config.data))
+    check_is_complete(opened)
+    return Images(config, opened, match_classes(opened))
+
+
+def evaluate_on(
+    images: Images, pretrained: Pretrained, seeing: Seeing = _AS_PUBLISHED
+) -> dict[str, Any]:
+    """Evaluates a network on opened images; returns what `evaluate_pretrained` does.
+
+    Raises:
+      UserError: the weights have no classifier, or the images cannot be read.
+    """
     if not pretrained.has_own_classifier:
         raise UserError(f"The weights of {pretrained.origin} have no classifier to evaluate.")
+    config = images.config.copy_and_resolve_references()
     described = _settle(config, pretrained, seeing)
     network = build_network(config, IMAGENET_CLASSES)
     check_eval_batch_size(network.mesh, config.evaluation.batch_size)
     _, params, batch_stats = split_model(pretrained.model)
     batches = eval_batches(
-        eval_split, config.data, config.model.resolution, config.evaluation.batch_size
+        images.split,
+        config.data,
+        config.model.resolution,
+        config.evaluation.batch_size,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
     )
     metrics = evaluate(
         network.eval_step,
         params,
         batch_stats,
-        batches if labels is None else _relabelled(batches, labels),
-        num_examples=eval_split.num_examples,
+        batches if images.labels is None else _relabelled(batches, images.labels),
+        num_examples=images.split.num_examples,
         on_corrupt=config.data.on_corrupt,
         mesh=network.mesh,
     )
     return {
         **metrics,
-        "data": eval_split.name,
-        "split": eval_split.split,
+        "data": images.split.name,
+        "split": images.split.split,
         "weights": pretrained.origin,
         "preprocessing": described,
     }

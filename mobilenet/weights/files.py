@@ -2,7 +2,10 @@
 
 import os
 import pathlib
+import struct
+import tokenize
 import zipfile
+import zlib
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
@@ -11,12 +14,33 @@ import safetensors.numpy
 
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.weights.layout import Tensors
+from mobilenet.weights.limits import check_bytes
 from mobilenet.weights.tf_checkpoint import read_tf_checkpoint
 from mobilenet.weights.torch_file import read_torch_file
 
 _TORCH = (".pth", ".pt", ".bin")
 _HDF5 = (".h5", ".hdf5")
 _TENSORFLOW = (".ckpt", ".index", ".tgz", ".tar.gz", ".tar")
+
+
+# What the libraries, and the code below, raise for bytes that make no sense.
+_DAMAGE = (
+    safetensors.SafetensorError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,  # of h5py for most, and of zipfile for an encrypted file
+    NotImplementedError,
+    AttributeError,
+    SyntaxError,
+    tokenize.TokenError,  # of numpy, which reads the header of an array as Python's literals
+    struct.error,
+)
 
 
 class WeightsFileError(UserError, ValueError):
@@ -47,11 +71,8 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
             if name.endswith(_HDF5):
                 return _read_keras(path)
             if name.endswith(".npz"):
-                with np.load(path, allow_pickle=False) as arrays:
-                    return dict(arrays)
-        except (
-            safetensors.SafetensorError, zipfile.BadZipFile, ValueError, LookupError, EOFError,
-        ) as error:  # fmt: skip
+                return _read_npz(path)
+        except _DAMAGE as error:
             raise _damaged(path, error) from error
         except OSError as error:
             # h5py raises it, without a number, for whatever is wrong in a file.
@@ -71,12 +92,19 @@ def _damaged(path: pathlib.Path, error: Exception) -> WeightsFileError:
     )
 
 
+def _read_npz(path: pathlib.Path) -> Tensors:
+    with zipfile.ZipFile(path) as archive:
+        check_bytes(sum(info.file_size for info in archive.infolist()))
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def _read_keras(path: pathlib.Path) -> Tensors:
     """Reads `layer/variable` from Keras' HDF5 format of weights, or of whole models.
 
     Source: keras/src/legacy/saving/legacy_h5_format.py, `save_weights_to_hdf5_group`.
     """
-    tensors = {}
+    tensors: Tensors = {}
     with h5py.File(path, "r") as file:
         root = file.get("model_weights", file)
         if "layer_names" not in root.attrs:
@@ -85,7 +113,12 @@ def _read_keras(path: pathlib.Path) -> Tensors:
             group = root[layer]
             for variable in map(_text, group.attrs["weight_names"]):
                 leaf = variable.rpartition("/")[2].partition(":")[0]
-                tensors[f"{layer}/{leaf}"] = np.asarray(group[variable])
+                values = group[variable]
+                # One that was never written, or lies in another file, has no bytes in this one.
+                if values.nbytes > max(values.id.get_storage_size(), 0) or values.external:
+                    raise ValueError(f"the values of {variable} are not in it, or compressed")
+                check_bytes(values.nbytes + sum(x.nbytes for x in tensors.values()))
+                tensors[f"{layer}/{leaf}"] = np.asarray(values)
     return tensors
 
 

@@ -40,6 +40,11 @@ class Layout(NamedTuple):
         value = value.transpose(self.axes)
         return value.reshape(value.shape[self.ones :])
 
+    def restore(self, value: np.ndarray) -> np.ndarray:
+        """Returns our tensor with the foreign axes; `convert` undoes it."""
+        value = value.reshape((1,) * self.ones + value.shape)
+        return np.ascontiguousarray(value.transpose(np.argsort(self.axes)))
+
 
 VECTOR = Layout((0,))
 # Ours is height, width, inputs, outputs, for depthwise kernels too, whose inputs are 1.

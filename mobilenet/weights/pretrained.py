@@ -91,13 +91,7 @@ def load_pretrained(
     """
     words = _Words.parse(weights)
     source = words.source
-    plain = create_architecture(name, **knobs)  # checks the name and every knob
-    if plain.name not in source.families:
-        raise UserError(
-            f"weights {source.name!r}: there are none of {plain.name}, only of "
-            f"{' and '.join(source.families)}."
-        )
-    found = _find(words, plain.name, plain.width, knobs)
+    found = find_published(name, weights, **knobs)
     path = words.file or cache.fetch(
         found.url,
         f"{source.name}/{found.file_name}",
@@ -147,10 +141,29 @@ def load_pretrained(
     return Pretrained(
         model=model,
         origin=f"{source.name} ({path})",
-        knobs={**settled, "width": plain.width},
+        knobs={**settled, "width": model.architecture.width},
         preprocessing=preprocessing,
         has_own_classifier=classifier in ("keep", "without_background"),
     )
+
+
+def find_published(name: str, weights: str, **knobs: Any) -> Published:
+    """Returns what is known of weights before they are read; nothing is downloaded.
+
+    Args:
+      name, weights, knobs: as in `load_pretrained`.
+
+    Raises:
+      UserError: no such source, network or published file.
+    """
+    words = _Words.parse(weights)
+    plain = create_architecture(name, **knobs)  # checks the name and every knob
+    if plain.name not in words.source.families:
+        raise UserError(
+            f"weights {words.source.name!r}: there are none of {plain.name}, only of "
+            f"{' and '.join(words.source.families)}."
+        )
+    return _find(words, plain.name, plain.width, knobs)
 
 
 def _classifier_action(in_file: int | None, wanted: int | None) -> str:

@@ -82,7 +82,7 @@ def find_source(name: str) -> Source:
 
 
 # Weights of PyTorch's libraries are trained with its padding and its epsilon.
-_TORCH_KNOBS = {"padding": "symmetric", "norm_epsilon": 1e-5}
+_TORCH_KNOBS = torchvision.PYTORCH_KNOBS
 # torchvision resizes by Pillow's filters or like them (transforms/functional.py, antialias=True).
 _TORCHVISION = Preprocessing(
     IMAGENET_MEAN, IMAGENET_STDDEV, 224, "center", 224 / 256, "pillow_bilinear"

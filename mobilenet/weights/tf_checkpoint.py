@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.weights.limits import check_bytes
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48
@@ -31,6 +32,21 @@ _DTYPES: dict[int, np.dtype] = {
     14: np.dtype(jnp.bfloat16),
     19: np.dtype(np.float16),
 }
+
+# A number of 64 bits in groups of 7 (protocol buffers' encoding, "Base 128 Varints").
+_VARINT_BYTES = 10
+
+# What the code below raises for bytes that make no sense.
+_DAMAGE = (
+    ValueError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    struct.error,
+    tarfile.TarError,
+    zlib.error,
+)
 
 _SHARD = re.compile(r"\.data-(\d{5})-of-\d{5}$")
 
@@ -66,7 +82,7 @@ def read_tf_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             return _read(index, read_shard)
     except CheckpointError:
         raise
-    except (ValueError, LookupError, struct.error, tarfile.TarError, EOFError, zlib.error) as error:
+    except _DAMAGE as error:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint of TensorFlow ({type(error).__name__}: "
             f"{error}): it is damaged, cut short or something else; get it again."
@@ -90,15 +106,18 @@ def _open_files(path: pathlib.Path) -> tuple[bytes, Callable[[int], bytes]]:
 
 
 def _open_tar(path: pathlib.Path) -> tuple[bytes, Callable[[int], bytes]]:
-    index, shards = [], {}
+    index: list[bytes] = []
+    shards: dict[int, bytes] = {}
     with tarfile.open(path) as archive:
         for member in archive:
             match = _SHARD.search(member.name)
-            if not match and not member.name.endswith(".index"):
+            # Links may lead in a circle, and sparse files be mostly nothing.
+            is_plain = member.isreg() and not member.issparse()
+            if not is_plain or not (match or member.name.endswith(".index")):
                 continue
+            check_bytes(member.size + sum(len(read) for read in (*index, *shards.values())))
             file = archive.extractfile(member)
-            if file is None:
-                continue
+            assert file is not None
             if match:
                 shards[int(match.group(1))] = file.read()
             else:
@@ -137,16 +156,20 @@ def _parse_entry(data: bytes) -> _Entry:
     shape: list[int] = []
     for field, value in _fields(data):
         if field == 2:
-            assert isinstance(value, bytes)
-            for _, dimension in _fields(value):
-                assert isinstance(dimension, bytes)
+            for _, dimension in _fields(_message(value)):
                 # Protocol buffers leave a zero out.
-                shape.append(int(dict(_fields(dimension)).get(1, 0)))
+                shape.append(int(dict(_fields(_message(dimension))).get(1, 0)))
         elif field in numbers:
             numbers[field] = int(value)
         elif field == 7:
             raise ValueError("it holds tensors in slices")
     return _Entry(numbers[1], tuple(shape), numbers[3], numbers[4], numbers[5])
+
+
+def _message(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number in the place of a message")
+    return value
 
 
 def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -157,8 +180,14 @@ def _table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     place = 0
     for _ in range(2):  # the handle of the metaindex, which nobody uses
         _, place = _varint(footer, place)
+    room = len(data)
     for _, handle in _block(data, footer[place:]):
-        yield from _block(data, handle)
+        for key, value in _block(data, handle):
+            # Every entry has three bytes of its own, so more of them are the same blocks again.
+            room -= 3
+            if room < 0:
+                raise ValueError("more entries than fit into it")
+            yield key, value
 
 
 def _block(data: bytes, handle: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -207,3 +236,5 @@ def _varint(data: bytes, place: int) -> tuple[int, int]:
         place, shift = place + 1, shift + 7
         if byte < 0x80:
             return number, place
+        if shift == 7 * _VARINT_BYTES:
+            raise ValueError("a number of too many bytes")

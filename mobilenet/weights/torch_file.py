@@ -1,7 +1,8 @@
 """Reads files of PyTorch without PyTorch, and runs nothing that is in them.
 
 A pickle is a program that may call any function by its name. The unpickler here knows those that
-make tensors and no other, and makes NumPy arrays of them.
+make tensors and no other, and makes NumPy arrays of them. It derives from the one that is written
+in Python, because the one in C fills the memory when a few bytes give a value a high number.
 
 Formats: a zip since PyTorch 1.6; before, several pickles in a row, behind which the data follow
 (both in torch/serialization.py, `_load` and `_legacy_load`).
@@ -13,13 +14,15 @@ import pathlib
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.weights.limits import check_bytes
 
 Tensors = dict[str, np.ndarray]
 
@@ -60,6 +63,7 @@ _DAMAGE = (
     struct.error,
     NotImplementedError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -81,6 +85,10 @@ class _Tensor(NamedTuple):
     size: Any
     stride: Any
 
+    def count_bytes(self) -> int:
+        """Returns how large a copy is, which shares nothing with other tensors of the storage."""
+        return int(np.prod(tuple(map(int, self.size)), dtype=object)) * self.storage.values.itemsize
+
     def array(self) -> np.ndarray:
         """Returns a copy of the values. Raises ValueError if they lie outside of the storage."""
         size, stride = tuple(map(int, self.size)), tuple(map(int, self.stride))
@@ -99,8 +107,19 @@ class _Tensor(NamedTuple):
         return np.lib.stride_tricks.as_strided(values[offset:], size, steps).copy()
 
 
-class _Unpickler(pickle.Unpickler):
+class _Dict(collections.OrderedDict):
+    """A dictionary of names or numbers; the hash of deeply nested tuples would end Python."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not isinstance(key, (str, int)):
+            raise TypeError("a key that is neither a name nor a number")
+        super().__setitem__(key, value)
+
+
+class _Unpickler(pickle._Unpickler):
     """Knows how to rebuild tensors and containers, and nothing else."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file: Any, path: pathlib.Path, load_storage: Callable[..., _Storage]):
         super().__init__(file, encoding="utf-8")
@@ -111,7 +130,7 @@ class _Unpickler(pickle.Unpickler):
         if module in ("torch", "torch.storage") and name in _STORAGES:
             return _StorageType(_STORAGES[name])
         allowed: dict[tuple[str, str], Any] = {
-            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("collections", "OrderedDict"): _Dict,
             ("torch", "Size"): tuple,
             ("torch._utils", "_rebuild_tensor"): self._rebuild_tensor,
             ("torch._utils", "_rebuild_tensor_v2"): self._rebuild_tensor,
@@ -140,6 +159,25 @@ class _Unpickler(pickle.Unpickler):
     def _rebuild_parameter(self, tensor: Any, *_: Any) -> Any:
         return tensor
 
+    # Of the base class, which its type description leaves out.
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+
+    def _empty_dictionary(self) -> None:
+        self.stack.append(_Dict())
+
+    def _dictionary(self) -> None:
+        items = iter(self.pop_mark())
+        self.stack.append(_Dict(zip(items, items, strict=True)))
+
+    def _refuse_sets(self) -> None:
+        raise pickle.UnpicklingError("a set, which no network has")
+
+    dispatch[pickle.EMPTY_DICT[0]] = _empty_dictionary
+    dispatch[pickle.DICT[0]] = _dictionary
+    for _opcode in (pickle.EMPTY_SET, pickle.FROZENSET, pickle.ADDITEMS):
+        dispatch[_opcode[0]] = _refuse_sets
+
 
 def read_torch_file(path: str | os.PathLike[str]) -> Tensors:
     """Returns the tensors of a state_dict by name, in PyTorch's shapes.
@@ -161,7 +199,9 @@ def read_torch_file(path: str | os.PathLike[str]) -> Tensors:
         file.seek(0)
         try:
             root = _read_zip(file, path) if is_zip else _read_legacy(file, path)
-            tensors = {name: value.array() for name, value in _find_tensors(root).items()}
+            found = _find_tensors(root)
+            check_bytes(sum(tensor.count_bytes() for tensor in found.values()))
+            tensors = {name: tensor.array() for name, tensor in found.items()}
         except TorchFileError:
             raise
         except _DAMAGE as error:
@@ -177,6 +217,8 @@ def read_torch_file(path: str | os.PathLike[str]) -> Tensors:
 
 def _read_zip(file: BinaryIO, path: pathlib.Path) -> Any:
     with zipfile.ZipFile(file) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("a compressed archive, which PyTorch never writes")
         (pickled,) = (n for n in archive.namelist() if n.endswith("data.pkl") and n.count("/") < 2)
         folder = pickled.removesuffix("data.pkl")
         order = "<"

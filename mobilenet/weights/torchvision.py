@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from mobilenet.architecture import Architecture
 from mobilenet.weights.layout import (
     TORCH_CONV,
@@ -12,18 +14,32 @@ from mobilenet.weights.layout import (
     Tensors,
 )
 
+# What networks of PyTorch's libraries have otherwise than TensorFlow's, unless they are told.
+PYTORCH_KNOBS = {"padding": "symmetric", "norm_epsilon": 1e-5}
+
 # Counts training steps, which plays no part where the momentum is a number.
 _COUNTER = "num_batches_tracked"
+_VARIANCE = "running_var"
 
 
 def torch_names(conv: str, norm: str) -> LayerNames:
     """Returns the names of a convolution and a BatchNorm2d, as PyTorch calls their tensors."""
-    leaves = ("weight", "bias", "running_mean", "running_var")
+    leaves = ("weight", "bias", "running_mean", _VARIANCE)
     return LayerNames(f"{conv}.weight", *(f"{norm}.{leaf}" for leaf in leaves))
 
 
 def without_counters(tensors: Tensors) -> Tensors:
     return {name: value for name, value in tensors.items() if not name.endswith(_COUNTER)}
+
+
+def with_counters(tensors: Tensors) -> Tensors:
+    """Puts a count of no steps behind every moving variance, where PyTorch's modules have it."""
+    completed = {}
+    for name, value in tensors.items():
+        completed[name] = value
+        if name.endswith(_VARIANCE):
+            completed[name.removesuffix(_VARIANCE) + _COUNTER] = np.array(0, np.int64)
+    return completed
 
 
 def _layers(architecture: Architecture) -> Iterator[LayerNames]:

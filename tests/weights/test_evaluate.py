@@ -8,6 +8,7 @@ from configs import base
 from mobilenet.data.datasets import Split
 from mobilenet.data.imagenet.labels import class_numbers
 from mobilenet.errors import UserError
+from mobilenet.evaluation_request import answer_request
 from mobilenet.models import create_model
 from mobilenet.weights import evaluate as module
 from mobilenet.weights.evaluate import Seeing, evaluate_pretrained, match_classes
@@ -83,3 +84,16 @@ def test_a_subset_is_scored_among_all_classes_as_the_source_sees_it(evaluated):
     assert result["preprocessing"].startswith(
         "the source's own preprocessing but for eval_crop: centre 32 of the image as it is"
     )
+
+
+def test_the_flags_of_eval_reach_it(evaluated, tmp_path):
+    del evaluated  # only its patches are wanted
+    text = answer_request(
+        {
+            "weights": "x", "model": "mobilenet_v1_025", "data": "irons", "data_dir": str(tmp_path),
+            "batch_size": 8, "split": "test[:3]", "eval_crop": "window",
+        }
+    )  # fmt: skip
+    assert "but for eval_crop: centre 32 of the image as it is" in text
+    assert "top-1 100.00%" in text
+    assert "3 images of irons test[:3]" in text

@@ -1,0 +1,72 @@
+"""Writes a network's weights as another library's file."""
+
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+from flax import nnx
+
+from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.models import MobileNet
+from mobilenet.weights.layout import Convention, Tensors, backbone_tensors, classifier_tensors
+from mobilenet.weights.pretrained import Pretrained
+from mobilenet.weights.targets import all_knobs, find_target
+
+# Keras reads what ends so in another format.
+_KERAS_3_ENDING = ".weights.h5"
+
+
+def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str:
+    """Writes the file at once, when it is complete.
+
+    Args:
+      pretrained: the network and its weights.
+      to: `torchvision`, `timm` or `keras`.
+      out: the file, with the ending that the library wants; one that is there is replaced.
+
+    Returns:
+      The lines of Python that load it, and how its network wants to see images.
+
+    Raises:
+      UserError: the library has no network that would give these logits, the classifier is
+        untrained, the ending is another's, or the file cannot be written.
+    """
+    architecture = pretrained.model.architecture
+    knobs = all_knobs(architecture.name, pretrained.knobs)
+    target = find_target(to, architecture, knobs)
+    if architecture.num_classes and not pretrained.has_own_classifier:
+        raise UserError(
+            f"The weights of {pretrained.origin} have no classifier of "
+            f"{architecture.num_classes} classes: --num_classes=0 leaves it out."
+        )
+    path = pathlib.Path(out).expanduser()
+    if not path.name.endswith(target.ending) or path.name.endswith(_KERAS_3_ENDING):
+        raise UserError(
+            f"--out={out} must end in {target.ending}, by which {to} knows the format"
+            f"{f', and not in {_KERAS_3_ENDING}' if to == 'keras' else ''}."
+        )
+    tensors = target.complete(foreign_tensors(pretrained.model, target.convention))
+    with (
+        os_errors_explained(f"write {path}"),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder,
+    ):
+        part = pathlib.Path(folder) / path.name
+        target.write(tensors, part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    code = target.code(architecture, knobs, str(path))
+    return "\n".join([*code, f"# Images: {pretrained.preprocessing.describe()}."])
+
+
+def foreign_tensors(model: MobileNet, convention: Convention) -> Tensors:
+    """Returns all tensors of a network under a library's names, in the network's order."""
+    values = dict(nnx.to_flat_state(nnx.state(model)))
+    wanted = list(backbone_tensors(convention, model.architecture))
+    if model.architecture.num_classes:
+        wanted += classifier_tensors(convention, model.architecture)
+    return {
+        expected.name: expected.layout.restore(np.asarray(values[expected.path][...], np.float32))
+        for expected in wanted
+    }
