@@ -1,7 +1,9 @@
 """Trains a network: python train.py --config=configs/cifar10.py --workdir=runs/cifar10
 
 Every key of the config is a flag, such as --config.model.width=0.5. The same command goes on
-where a killed run was. Exit status: 0 complete, 1 an error, 143 stopped by a signal and saved.
+where a killed run was. Several hosts train together if each runs it: see docs/scaling.md.
+Exit status: 0 complete, 1 an error, 75 another host was lost, 143 stopped by a signal and saved;
+after the last two start again.
 """
 
 import sys
@@ -15,6 +17,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from mobilenet.entry_point import run
+from mobilenet.training.agreement import is_first
+from mobilenet.training.hosts import joined_hosts
 from mobilenet.training.loop import Stopped, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
@@ -25,15 +29,19 @@ flags.mark_flag_as_required("config")
 
 
 def main() -> int | None:
-    try:
-        result = train(_CONFIG.value, _WORKDIR.value)
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        return 143
-    print(
-        f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  of {result['num_images']:,} "
-        f"images of {result['split']}, after {result['step']:,} steps: {_WORKDIR.value}"
-    )
+    with joined_hosts():
+        try:
+            result = train(_CONFIG.value, _WORKDIR.value)
+        except Stopped as stopped:
+            if is_first():
+                print(stopped, file=sys.stderr)
+            return 143
+        if is_first():
+            print(
+                f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  of "
+                f"{result['num_images']:,} images of {result['split']}, after "
+                f"{result['step']:,} steps: {_WORKDIR.value}"
+            )
     return None
 
 

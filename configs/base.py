@@ -5,13 +5,15 @@ Keys made by `_optional` can be set back to None on the command line, which repl
 in one unit by one in the other: `--config.total_epochs=None --config.total_steps=100`.
 """
 
+from typing import Any
+
 from ml_collections import config_dict
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import UserError
 
 
-def _optional(value: float | None = None) -> config_dict.FieldReference:
+def _optional(value: Any = None) -> config_dict.FieldReference:
     # ml_collections parses None on the command line only for fields without a type; the code that
     # reads such a key checks its type instead.
     return config_dict.FieldReference(value, field_type=object)
@@ -25,8 +27,12 @@ def get_config() -> ConfigDict:
     config.total_epochs = _optional()
     config.total_steps = _optional()
 
-    # None is the network's own default (mobilenet/architecture.py); a knob that the network
-    # does not have must stay None.
+    # Published weights, as SOURCE[/LABEL][:FILE] (mobilenet/weights/pretrained.py), or run:DIR, the
+    # last checkpoint of another run; None: random ones.
+    config.initial_weights = _optional()
+
+    # None is what the initial weights were trained with, or the network's own default
+    # (mobilenet/architecture.py); a knob that the network does not have must stay None.
     config.model = model = ConfigDict()
     model.name = "mobilenet_v2"
     model.width = 1.0
@@ -83,8 +89,9 @@ def get_config() -> ConfigDict:
     augment.mixup_alpha = 0.0  # of the Beta distribution; 0.0: off
     augment.cutmix_alpha = 0.0  # of the Beta distribution; 0.0: off; both on: either, by a coin
     augment.mix_probability = 1.0  # that a batch is mixed, where either is on
-    augment.mean = (127.5, 127.5, 127.5)  # of pixel values in 0..255
-    augment.stddev = (127.5, 127.5, 127.5)
+    # Of pixel values in 0..255; None: as the initial weights want it, else 127.5.
+    augment.mean = _optional((127.5, 127.5, 127.5))
+    augment.stddev = _optional((127.5, 127.5, 127.5))
 
     config.optimizer = optimizer = ConfigDict()
     optimizer.name = "rmsprop"  # sgd | rmsprop | adamw
@@ -98,6 +105,8 @@ def get_config() -> ConfigDict:
     optimizer.weight_decay = 4e-5
     optimizer.weight_decay_on = "dense_kernels"  # all | kernels | dense_kernels (not depthwise)
     optimizer.clip_norm = _optional()  # of the global gradient
+    # Learning rate of all before the classifier, as a share of the schedule's; 0.0 freezes it.
+    optimizer.body_rate = 1.0
     optimizer.accumulation_steps = 1  # micro-batches per step
 
     config.schedule = schedule = ConfigDict()

@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 
 # Before JAX starts: one host with several devices, as a TPU host has.
 os.environ["XLA_FLAGS"] = (
@@ -13,6 +16,8 @@ import jax
 import jaxtyping
 import pytest
 from absl import flags
+
+_REPOSITORY = pathlib.Path(__file__).parents[1]
 
 # An int passes where a float is annotated, as PEP 484 says.
 jaxtyping.install_import_hook(
@@ -34,3 +39,45 @@ def test_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip("real test data is absent: set MOBILENET_TEST_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def compiled_programs(tmp_path_factory) -> pathlib.Path:
+    """The folder of compiled programs that all runs of this session share."""
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="session")
+def start_program(compiled_programs) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a Python script, on one device, in a process of its own.
+
+    `prefix` goes before the command. What is still running at the end is killed.
+    """
+    started: list[subprocess.Popen] = []
+    environment = os.environ | {
+        "XLA_FLAGS": "",
+        "PYTHONPATH": str(_REPOSITORY),
+        "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        # What use_huge_pages would start the program again for, after seconds of imports.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
+
+    def start(
+        script: pathlib.Path, *arguments: str, prefix: tuple[str, ...] = ()
+    ) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [*prefix, sys.executable, str(script), *arguments],
+            cwd=_REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -1,5 +1,7 @@
 """Image bytes to RGB pixels, and resizing."""
 
+import io
+import struct
 from typing import Protocol
 
 import cv2
@@ -8,7 +10,7 @@ import PIL.Image
 import simplejpeg
 from jaxtyping import UInt8
 
-from mobilenet.data.jpeg_frame import JPEG_START, keep_top
+from mobilenet.data.jpeg_frame import JPEG_START, keep_top, read_any_size
 from mobilenet.errors import UserError
 
 Image = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
@@ -20,8 +22,15 @@ _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
 
 # RGB order, 8 bits, alpha dropped. EXIF orientation is ignored, as TensorFlow's and TFDS's decoders
-# do: labels and published accuracies belong to the stored pixels.
+# and torchvision's datasets do: labels and published accuracies belong to the stored pixels.
 _OPENCV_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+# A file of some kilobytes may promise pixels that fill the memory. More than these are refused, as by
+# Pillow, with which torchvision's datasets read (Pillow documentation, Image.open,
+# DecompressionBombError: twice 2**30 // 12). That is half a gigabyte of RGB.
+MOST_PIXELS = 2 * (2**30 // 12)
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class CorruptImageError(UserError, ValueError):
@@ -35,7 +44,7 @@ class Decoder(Protocol):
 
 
 def decode_with_opencv(data: bytes, rows: int | None = None) -> Image:
-    """Decodes JPEG, PNG and whatever else OpenCV reads.
+    """Decodes JPEG, PNG, and whatever else OpenCV reads and Pillow knows.
 
     Gray, palette, alpha, CMYK and 16 bit images become 8 bit RGB; alpha is dropped, not blended.
 
@@ -44,13 +53,18 @@ def decode_with_opencv(data: bytes, rows: int | None = None) -> Image:
       rows: ignored: the whole image is given.
 
     Raises:
-      CorruptImageError: the data are empty, damaged, cut short, or of an unknown format.
+      CorruptImageError: the data are empty, damaged, cut short, of an unknown format, or of more
+        than `MOST_PIXELS`.
     """
     del rows  # OpenCV would report the rest of the scan on the standard error stream.
     if not data:
         raise CorruptImageError("it is empty")
     _check_jpeg_is_complete(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _OPENCV_FLAGS)
+    _check_size(*_read_size(data))
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _OPENCV_FLAGS)
+    except cv2.error as error:
+        raise CorruptImageError(f"OpenCV cannot decode it ({error.err})") from error
     if image is None:
         raise CorruptImageError("OpenCV cannot decode it")
     return image
@@ -75,13 +89,16 @@ def decode_with_simplejpeg(data: bytes, rows: int | None = None) -> Image:
         return decode_with_opencv(data)
     _check_jpeg_is_complete(data)
     try:
-        colorspace = simplejpeg.decode_jpeg_header(data, strict=False)[2]
+        height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        _check_size(height, width)
         # 22 of ImageNet's training images are CMYK.
         if colorspace not in ("CMYK", "YCCK"):
             # Not strict: libjpeg's warnings, such as extraneous bytes before a marker, leave a
             # usable picture. TensorFlow accepts them too (tensorflow/core/lib/jpeg/jpeg_mem.cc).
             needed = data if rows is None else keep_top(data, rows)
             return simplejpeg.decode_jpeg(needed, "RGB", strict=False)
+    except CorruptImageError:
+        raise
     except (ValueError, KeyError):  # KeyError: chroma subsampling that it has no name for
         pass
     return decode_with_opencv(data)
@@ -91,6 +108,37 @@ DECODERS: dict[str, Decoder] = {
     "simplejpeg": decode_with_simplejpeg,
     "opencv": decode_with_opencv,
 }
+
+
+def _read_size(data: bytes) -> tuple[int, int]:
+    """Returns height and width as the file states them, without decoding it."""
+    if data.startswith(JPEG_START):
+        try:
+            return simplejpeg.decode_jpeg_header(data, strict=False)[:2]
+        except (ValueError, KeyError):  # as above
+            size = read_any_size(data)
+        if size is None:
+            raise CorruptImageError("the JPEG has no frame header")
+        return size
+    if data.startswith(_PNG_START) and len(data) >= 24:
+        # The first chunk is the header, which begins with the size (PNG specification, 11.2.2).
+        width, height = struct.unpack_from(">II", data, 16)
+        return height, width
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            return image.height, image.width
+    except PIL.Image.DecompressionBombError as error:
+        raise CorruptImageError(f"it has too many pixels: {error}") from error
+    except Exception as error:
+        # Each of Pillow's many readers has errors of its own for bytes that make no sense.
+        raise CorruptImageError("it is of no known format") from error
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MOST_PIXELS:
+        raise CorruptImageError(
+            f"it has {width:,} x {height:,} pixels, and more than {MOST_PIXELS:,} are refused"
+        )
 
 
 def _check_jpeg_is_complete(data: bytes) -> None:

@@ -4,6 +4,7 @@ Section and table numbers are those of ITU T.81.
 """
 
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 JPEG_START = b"\xff\xd8\xff"
@@ -11,6 +12,8 @@ JPEG_START = b"\xff\xd8\xff"
 # Baseline and extended sequential DCT with Huffman coding (table B.1). A progressive file sends the
 # whole image again and again, and its top is not exact before the last scan.
 _SEQUENTIAL_FRAMES = (0xC0, 0xC1)
+# All frames of table B.1; 0xC4, 0xC8 and 0xCC among them are other segments.
+_FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 # Markers without a length after them: RST0 to RST7, SOI, EOI; SOS ends the headers.
 _NO_SEGMENT = (0x00, 0x01, *range(0xD0, 0xDB), 0xFF)
 
@@ -23,7 +26,13 @@ class _Frame(NamedTuple):
 
 def read_size(data: bytes) -> tuple[int, int] | None:
     """Returns height and width of a sequential JPEG, None for any other file."""
-    frame = _find_frame(data)
+    frame = _find_frame(data, _SEQUENTIAL_FRAMES)
+    return (frame.height, frame.width) if frame else None
+
+
+def read_any_size(data: bytes) -> tuple[int, int] | None:
+    """Returns height and width of any JPEG, None if the file has no frame header."""
+    frame = _find_frame(data, _FRAMES)
     return (frame.height, frame.width) if frame else None
 
 
@@ -37,7 +46,7 @@ def keep_top(data: bytes, rows: int) -> bytes | bytearray:
 
     Files other than sequential JPEG are returned as they are.
     """
-    frame = _find_frame(data)
+    frame = _find_frame(data, _SEQUENTIAL_FRAMES)
     if frame is None or rows + 1 >= frame.height:
         return data
     top = bytearray(data)
@@ -45,7 +54,7 @@ def keep_top(data: bytes, rows: int) -> bytes | bytearray:
     return top
 
 
-def _find_frame(data: bytes) -> _Frame | None:
+def _find_frame(data: bytes, frames: Sequence[int]) -> _Frame | None:
     if not data.startswith(JPEG_START):
         return None
     position = 2
@@ -53,7 +62,7 @@ def _find_frame(data: bytes) -> _Frame | None:
         start, marker, length = struct.unpack_from(">BBH", data, position)
         if start != 0xFF or marker in _NO_SEGMENT or length < 2:
             return None
-        if marker in _SEQUENTIAL_FRAMES:
+        if marker in frames:
             height, width = struct.unpack_from(">HH", data, position + 5)
             # A height of zero is defined after the first scan (B.2.5).
             return _Frame(height, width, position + 5) if height and width else None

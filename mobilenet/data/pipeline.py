@@ -53,10 +53,11 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Endless batches of randomly cropped images, every epoch in a new order.
 
-    Batch k is a function of (seed, k): a run resumes by `start_step`, and host h of n holds rows
-    h, h + n, h + 2n, ... of the global batch. Epochs follow each other without a gap, so a batch
-    may hold the end of one and the start of the next. With `on_corrupt` `skip` a corrupt record
-    keeps its place with mask 0, so that nothing else moves.
+    Batch k is a function of (seed, k): a run resumes by `start_step`, and host h of n holds the
+    rows h * batch_size / n up to (h + 1) * batch_size / n of the global batch, which is the same
+    for any n. Epochs follow each other without a gap, so a batch may hold the end of one and the
+    start of the next. With `on_corrupt` `skip` a corrupt record keeps its place with mask 0, so
+    that nothing else moves.
 
     Args:
       split: what to read.
@@ -125,8 +126,10 @@ class _Share:
     process_count: int
 
     def positions(self, step: int) -> range:
-        first = step * self.batch_size
-        return range(first + self.process_index, first + self.batch_size, self.process_count)
+        size = self.batch_size // self.process_count
+        # As the devices of a mesh share it, so that a row has the same place whatever the hosts.
+        first = step * self.batch_size + self.process_index * size
+        return range(first, first + size)
 
 
 class _Loader:

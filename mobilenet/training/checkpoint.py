@@ -1,13 +1,14 @@
-"""Checkpoints of a run: asynchronous, atomic, the last few and the best one."""
+"""Checkpoints of a run: asynchronous, atomic, checked; the last few and the best one."""
 
 import contextlib
 import dataclasses
 import errno
+import itertools
 import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -17,7 +18,12 @@ from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers
 
 from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.training.agreement import from_first, is_first
+from mobilenet.training.checksums import find_damage, write_checksums
 from mobilenet.training.state import TrainState
+
+# Where damaged checkpoints go: beside `checkpoints/`, whose folders are all steps.
+_DAMAGED = "damaged_checkpoints"
 
 # Weights lie apart from the rest: evaluation, fine-tuning and export read them alone.
 _ITEMS = {"weights": ("params", "batch_stats", "ema"), "progress": ("step", "opt_state")}
@@ -39,6 +45,9 @@ class Checkpoints:
 
     `scores` says how good the weights of a step are, such as their top-1; it may grow while this
     lives. Kept are the `keep` last checkpoints and the best of those that have a score.
+
+    Every checkpoint holds checksums of its files, and none is read that is not as it was written.
+    One without checksums, of an older release, is taken as it is.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Checkpoints:
         """Raises UserError if the folder cannot be made; one that is only read is left as it is."""
         self._directory = pathlib.Path(workdir).absolute() / "checkpoints"
         self._scores = scores
+        self._saving: int | None = None
         for name in ("absl", "asyncio"):
             logging.getLogger(name).addFilter(_is_worth_reading)
         with self._explained("open"):
@@ -66,6 +76,7 @@ class Checkpoints:
                     ),
                     cleanup_tmp_directories=not read_only,  # what a killed save left
                     create=False,
+                    async_options=ocp.AsyncOptions(post_finalization_callback=self._add_checksums),
                 ),
             )
 
@@ -88,7 +99,15 @@ class Checkpoints:
                 name: ocp.args.StandardSave({field: getattr(state, field) for field in fields})
                 for name, fields in _ITEMS.items()
             }
+            self._saving = step
             self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+
+    def _add_checksums(self) -> None:
+        """Is called by Orbax when all is written but the final name, in a thread."""
+        # The files of all processes are there by now, on the disk that they share.
+        if is_first():
+            (folder,) = self._directory.glob(f"{self._saving}.*")
+            write_checksums(folder)
 
     def restore(self, step: int, target: TrainState, sharding: Sharding) -> TrainState:
         """Returns the state of a step.
@@ -98,7 +117,7 @@ class Checkpoints:
           sharding: where every array goes, whatever devices it came from.
 
         Raises:
-          UserError: there is no such checkpoint, or it does not fit.
+          UserError: there is no such checkpoint, it is damaged, or it does not fit.
         """
         fields = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
         return TrainState(**self._restore(step, tuple(_ITEMS), fields, sharding))
@@ -116,6 +135,12 @@ class Checkpoints:
                 f"{', '.join(map(str, self.steps())) or 'none'}."
             )
 
+        if damage := self._find_damage(step, items):
+            raise UserError(
+                f"The checkpoint of step {step} in {self._directory} is damaged ({damage}): take "
+                f"another of {', '.join(map(str, self.steps()))}."
+            )
+
         def abstract(x: Any) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
@@ -130,9 +155,13 @@ class Checkpoints:
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         return {field: value for item in items for field, value in restored[item].items()}
 
+    def shapes(self, step: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of the weights of a step by name, such as `params/logits/bias`."""
+        return _shapes(self._manager.item_metadata(step)["weights"].tree)
+
     def _check_shapes(self, step: int, target: dict[str, Any]) -> None:
         """Compares before anything is read, for Orbax fails with a page of its own."""
-        saved = _shapes(self._manager.item_metadata(step)["weights"].tree)
+        saved = self.shapes(step)
         wanted = _shapes(target)
         for name in sorted(saved.keys() | wanted.keys()):
             if saved.get(name) != wanted.get(name):
@@ -148,11 +177,85 @@ class Checkpoints:
 
     def last(self) -> int | None:
         """Returns the step of the last complete checkpoint; None if there is none."""
-        return max(self.steps(), default=None)
+        return _latest(self.steps())
 
     def best(self) -> int | None:
         """Returns the step of the checkpoint with the best score; None if none has one."""
         return _best_step(self.steps(), self._scores)
+
+    def last_whole(self) -> int | None:
+        """Returns the step of the last checkpoint that is not damaged; None if there are none.
+
+        Newer ones, which are damaged, are set aside with a warning: training saves these steps
+        again. Of several processes the first does all this, and tells the others.
+
+        Raises:
+          UserError: there are checkpoints, and all of them are damaged.
+        """
+        found = self._find_whole(_latest, tuple(_ITEMS), set_aside=True) if is_first() else None
+        found = from_first(found)
+        self._manager.reload()  # the others do not know yet what was set aside
+        return found
+
+    def find_whole_weights(self, which: str) -> int | None:
+        """Returns the step of the `last` or the `best` checkpoint whose weights are not damaged.
+
+        Those that are damaged are passed over with a warning, and stay where they are. None: there
+        is no checkpoint, or none with a score.
+
+        Raises:
+          UserError: there are such checkpoints, and all of them are damaged.
+        """
+        choose = {"last": _latest, "best": lambda steps: _best_step(steps, self._scores)}[which]
+        return self._find_whole(choose, ("weights",), set_aside=False)
+
+    def _find_whole(
+        self,
+        choose: Callable[[Sequence[int]], int | None],
+        items: Sequence[str],
+        *,
+        set_aside: bool,
+    ) -> int | None:
+        steps, damage = self.steps(), dict[int, str]()
+        while (step := choose(steps)) is not None:
+            found = self._find_damage(step, items)
+            if found is None:
+                break
+            damage[step] = found
+            steps.remove(step)
+        if damage and step is None:
+            details = "; ".join(f"of step {step} {found}" for step, found in damage.items())
+            raise UserError(
+                f"No checkpoint in {self._directory} is whole ({details}): bring one back from a "
+                "copy, or start again with another --workdir."
+            )
+        for damaged, found in damage.items():
+            place = f", and it is now {self._set_aside(damaged)}" if set_aside else ""
+            absl_logging.warning(
+                "The checkpoint of step %d in %s is damaged (%s): that of step %d is used%s.",
+                damaged,
+                self._directory,
+                found,
+                step,
+                place,
+            )
+        return step
+
+    def _find_damage(self, step: int, items: Sequence[str]) -> str | None:
+        with self._explained("read a checkpoint from"):
+            return find_damage(self._directory / str(step), items)
+
+    def _set_aside(self, step: int) -> pathlib.Path:
+        """Moves a checkpoint out of the way, and returns where it is now."""
+        folder = self._directory.parent / _DAMAGED
+        with os_errors_explained(f"move a damaged checkpoint to {folder}"):
+            folder.mkdir(exist_ok=True)
+            # The same step may have been damaged before.
+            places = (folder / f"{step}.{number}" for number in itertools.count(1))
+            place = next(place for place in places if not place.exists())
+            (self._directory / str(step)).rename(place)
+        self._manager.reload()
+        return place
 
     def wait(self) -> None:
         """Returns when all saves are on disk.
@@ -213,7 +316,17 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     }
 
 
+def _latest(steps: Sequence[int]) -> int | None:
+    return max(steps, default=None)
+
+
 def _best_step(steps: Sequence[int], scores: Mapping[int, float]) -> int | None:
     """The earliest of the steps with the highest score."""
     scored = [step for step in sorted(steps) if step in scores]
     return max(scored, key=lambda step: scores[step], default=None)
+
+
+def has_checkpoint(workdir: str | os.PathLike[str]) -> bool:
+    """Returns whether a run directory holds a checkpoint, whole or not."""
+    folders = pathlib.Path(workdir, "checkpoints").glob("*")
+    return any(folder.name.isdecimal() for folder in folders)

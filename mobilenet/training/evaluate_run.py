@@ -8,6 +8,7 @@ import pathlib
 import re
 from typing import Any
 
+import jax
 import ml_collections
 from absl import logging
 
@@ -23,11 +24,12 @@ from mobilenet.data.pipeline import eval_batches
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.evaluation import evaluate
 from mobilenet.per_class import Confusions
+from mobilenet.training.agreement import from_first, is_first
 from mobilenet.training.checkpoint import Checkpoints
 from mobilenet.training.experiment import build_network
 from mobilenet.training.mesh import check_eval_batch_size, replicated
 from mobilenet.training.metrics_file import read_scores
-from mobilenet.training.run_directory import read_config
+from mobilenet.training.run_directory import read_config, read_current_config
 
 
 def evaluate_run(
@@ -42,6 +44,8 @@ def evaluate_run(
     per_class: bool = False,
 ) -> dict[str, Any]:
     """Evaluates, and appends the result to `evaluations.jsonl` of the run.
+
+    Several processes evaluate a part each, and return the same; the first of them writes.
 
     Args:
       workdir: the run directory.
@@ -61,10 +65,11 @@ def evaluate_run(
       `per_class`, `per_class` (see `mobilenet.per_class`), which only its own file holds.
 
     Raises:
-      UserError: no such run, checkpoint, data, split or moving average; or the classes are others.
+      UserError: no such run, checkpoint, data, split or moving average; the classes are others; or
+        the run is of an older version of this code.
     """
     directory = pathlib.Path(workdir)
-    config = read_config(directory).unlock()
+    config = read_current_config(directory).unlock()
     if data_dir is not None:
         config.data.data_dir = data_dir
     if batch_size is not None:
@@ -81,6 +86,8 @@ def evaluate_run(
     check_is_complete(eval_split)
     if is_other:
         _check_classes(trained, eval_split)
+    if per_class and jax.process_count() > 1:
+        raise UserError("--per_class counts in one process: evaluate on one host alone.")
     if per_class and eval_split.has_label_sets:
         raise UserError(
             f"The labels of {eval_split.name} are sets, which have no accuracy by class: leave out "
@@ -92,7 +99,9 @@ def evaluate_run(
         directory, keep=config.checkpoint.keep, scores=read_scores(directory), read_only=True
     )
     with contextlib.closing(checkpoints):
-        step = _find_step(checkpoints, checkpoint, directory)
+        # A run that goes on meanwhile may save another checkpoint before all have looked.
+        step = find_step(checkpoints, checkpoint, directory) if is_first() else None
+        step = from_first(step)
         weights = checkpoints.restore_weights(
             step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
         )
@@ -104,7 +113,12 @@ def evaluate_run(
         params,
         batch_stats,
         eval_batches(
-            eval_split, config.data, config.model.resolution, config.evaluation.batch_size
+            eval_split,
+            config.data,
+            config.model.resolution,
+            config.evaluation.batch_size,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
         ),
         num_examples=eval_split.num_examples,
         on_corrupt=config.data.on_corrupt,
@@ -118,6 +132,8 @@ def evaluate_run(
         "step": step,
         "weights": "ema" if use_ema else "raw",
     }
+    if not is_first():
+        return result
     with (
         os_errors_explained(f"write {directory / 'evaluations.jsonl'}"),
         (directory / "evaluations.jsonl").open("a", encoding="utf-8") as file,
@@ -188,7 +204,12 @@ def _check_classes(trained: ml_collections.ConfigDict, split: Split) -> None:
         )
 
 
-def _find_step(checkpoints: Checkpoints, checkpoint: str, directory: pathlib.Path) -> int:
+def find_step(checkpoints: Checkpoints, checkpoint: str, directory: pathlib.Path) -> int:
+    """Returns the step of the checkpoint that is `last`, `best` or a number.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
     if checkpoint.isdecimal():
         return int(checkpoint)
     if checkpoint not in ("last", "best"):
@@ -196,7 +217,7 @@ def _find_step(checkpoints: Checkpoints, checkpoint: str, directory: pathlib.Pat
             f"--checkpoint={checkpoint} must be last, best or the number of a step; there are "
             f"{', '.join(map(str, checkpoints.steps())) or 'none'}."
         )
-    step = checkpoints.last() if checkpoint == "last" else checkpoints.best()
+    step = checkpoints.find_whole_weights(checkpoint)
     if step is None:
         raise UserError(
             f"The run {directory} has no {checkpoint} checkpoint"

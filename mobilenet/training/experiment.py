@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,11 +13,11 @@ from jax.sharding import Mesh
 from mobilenet.architecture import Architecture
 from mobilenet.data.datasets import Split
 from mobilenet.errors import ConfigError, UserError
-from mobilenet.functional import Functions, Tree, split_model
-from mobilenet.initialization import initialize
+from mobilenet.functional import Functions, split_model
 from mobilenet.models import MobileNet, create_architecture
 from mobilenet.training import mesh as meshes
 from mobilenet.training.ema import check_ema_decay
+from mobilenet.training.initial_weights import load_initial_weights
 from mobilenet.training.lengths import resolve_steps
 from mobilenet.training.optimizer import make_optimizer
 from mobilenet.training.schedule import make_schedule
@@ -51,7 +52,13 @@ class Experiment:
     eval_steps: int  # between evaluations
     checkpoint_steps: int  # between checkpoints
     train_step: TrainStep  # compiled for the mesh; consumes the state
-    initial_state: TrainState  # on the mesh
+    abstract_state: TrainState  # of shapes
+    make_state: Callable[[], TrainState]
+
+    @functools.cached_property
+    def initial_state(self) -> TrainState:
+        """The state before the first step, on the mesh; a resumed run does without it."""
+        return self.make_state()
 
     def is_eval_step(self, step: int) -> bool:
         return step == self.total_steps or step % self.eval_steps == 0
@@ -62,7 +69,11 @@ class Experiment:
 
 
 def build_network(
-    config: ml_collections.ConfigDict, num_classes: int, *, with_predictions: bool = False
+    config: ml_collections.ConfigDict,
+    num_classes: int,
+    *,
+    with_predictions: bool = False,
+    mesh: Mesh | None = None,
 ) -> Network:
     """Builds the network of `config.model` for a number of classes.
 
@@ -70,6 +81,7 @@ def build_network(
       config: of the run.
       num_classes: of the data.
       with_predictions: whether the evaluation step also gives the class of every image.
+      mesh: of the devices to compile for; by default all there are.
 
     Raises:
       ConfigError: a key with a value that cannot work.
@@ -86,7 +98,7 @@ def build_network(
         )
     module = MobileNet(architecture, jnp.dtype(config.compute_dtype))
     functions, _, _ = split_model(module)
-    mesh = meshes.make_mesh()
+    mesh = mesh or meshes.make_mesh()
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     eval_step = jax.jit(
         make_eval_step(functions, config, with_predictions=with_predictions),
@@ -96,13 +108,23 @@ def build_network(
     return Network(architecture, module, functions, mesh, eval_step)
 
 
-def build_experiment(config: ml_collections.ConfigDict, train_split: Split) -> Experiment:
+def build_experiment(
+    config: ml_collections.ConfigDict, train_split: Split, mesh: Mesh | None = None
+) -> Experiment:
     """Builds a run of a config on a training split.
+
+    Nothing is computed before `initial_state` is asked for, so the devices of the mesh need not
+    exist.
+
+    Args:
+      config: of the run.
+      train_split: what it trains on.
+      mesh: of the devices to compile for; by default all there are.
 
     Raises:
       ConfigError: a key with a value that cannot work.
     """
-    network = build_network(config, train_split.num_classes)
+    network = build_network(config, train_split.num_classes, mesh=mesh)
     mesh = network.mesh
     meshes.check_eval_batch_size(mesh, config.evaluation.batch_size)
     meshes.check_batch_size(
@@ -130,13 +152,17 @@ def build_experiment(config: ml_collections.ConfigDict, train_split: Split) -> E
     checkpoint_steps = resolve(config.checkpoint, "every", within="config.checkpoint")
 
     schedule = make_schedule(config.schedule, total_steps, steps_per_epoch)
-    params, batch_stats = _initial_weights(network, config.seed)
-    optimizer = make_optimizer(config.optimizer, schedule, params)
+    _, *shapes = split_model(network.module)
+    optimizer = make_optimizer(config.optimizer, schedule, shapes[0])
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
-    state = jax.jit(
-        functools.partial(create_state, optimizer=optimizer, with_ema=config.ema_decay is not None),
-        out_shardings=whole,
-    )(params, batch_stats)
+    create = functools.partial(
+        create_state, optimizer=optimizer, with_ema=config.ema_decay is not None
+    )
+
+    def make_state() -> TrainState:
+        weights = load_initial_weights(config, network.module)
+        return jax.jit(create, out_shardings=whole)(*weights)
+
     train_step = jax.jit(
         make_train_step(network.functions, optimizer, schedule, config),
         in_shardings=(whole, split),
@@ -150,11 +176,6 @@ def build_experiment(config: ml_collections.ConfigDict, train_split: Split) -> E
         eval_steps=eval_steps,
         checkpoint_steps=checkpoint_steps or eval_steps,
         train_step=train_step,
-        initial_state=state,
+        abstract_state=jax.eval_shape(create, *shapes),
+        make_state=make_state,
     )
-
-
-def _initial_weights(network: Network, seed: int) -> tuple[Tree, Tree]:
-    module = MobileNet(network.architecture, network.module.dtype)
-    _, params, batch_stats = split_model(initialize(module, seed))
-    return params, batch_stats

@@ -19,8 +19,10 @@ from mobilenet.data.datasets import Split, check_is_complete, open_split
 from mobilenet.data.policy import make_policy
 from mobilenet.errors import UserError
 from mobilenet.evaluation import Interrupted, evaluate
-from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.training.agreement import agreed, from_first, is_first
+from mobilenet.training.checkpoint import Checkpoints, has_checkpoint
 from mobilenet.training.experiment import Experiment, build_experiment
+from mobilenet.training.initial_weights import settle_config
 from mobilenet.training.mesh import replicated, to_devices
 from mobilenet.training.metrics_file import read_metrics, read_scores
 from mobilenet.training.reporting import Reporter
@@ -45,9 +47,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
       What result.json holds: the accuracy of the last step's weights on the evaluation split.
 
     Raises:
-      Stopped: SIGTERM or SIGINT arrived; everything up to the step it arrived in is saved.
+      Stopped: SIGTERM or SIGINT arrived; everything up to the step it arrived in is saved. Of
+        several processes all stop at the same step if it arrived in any.
       UserError: the config or the machine is at fault, or the loss is not finite.
     """
+    config = settle_config(config)
     with stop_requested() as stop:
         # All this before the directory, which a config that cannot work should not occupy.
         train_split = open_split(config.data, config.data.train_split)
@@ -61,8 +65,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         experiment = build_experiment(config, train_split)
         train_batches(config, train_split, start_step=0)
         eval_batches(config, eval_split)
+        if not from_first(has_checkpoint(workdir)):
+            _ = experiment.initial_state
         with start_run(workdir, config) as directory:
-            return _Run(config, directory, experiment, train_split, eval_split, stop).run()
+            return _Run(config, directory, experiment, train_split, eval_split, agreed(stop)).run()
 
 
 class _Run:
@@ -87,11 +93,12 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         experiment, config = self._experiment, self._config
-        state = experiment.initial_state
-        start = self._checkpoints.last() or 0
+        start = self._checkpoints.last_whole() or 0
         if start:
             whole = replicated(experiment.network.mesh)
-            state = self._checkpoints.restore(start, state, whole)
+            state = self._checkpoints.restore(start, experiment.abstract_state, whole)
+        else:
+            state = experiment.initial_state
         reporter = Reporter(
             self._directory,
             start_step=start,
@@ -102,7 +109,9 @@ class _Run:
         )
         try:
             with reporter:
-                self._scores.update(read_scores(self._directory))
+                # The first process has just dropped what a killed run wrote too much.
+                scores = read_scores(self._directory) if is_first() else {}
+                self._scores.update(from_first(list(scores.items())))
                 if start and experiment.is_eval_step(start) and start not in self._scores:
                     # A signal had ended the evaluation of this step.
                     self._evaluate(start, state, reporter)
@@ -111,7 +120,10 @@ class _Run:
                     self._train(start, state, reporter)
         finally:
             self._checkpoints.close()
-        return self._write_result()
+        result = self._summarize() if is_first() else None
+        result = from_first(result)
+        write_result(self._directory, result)
+        return result
 
     def _train(self, start: int, state: TrainState, reporter: Reporter) -> None:
         experiment, config = self._experiment, self._config
@@ -182,14 +194,14 @@ class _Run:
             f"{self._directory}: the same command goes on from there."
         )
 
-    def _write_result(self) -> dict[str, Any]:
-        """Writes result.json from the metrics that the run recorded, before and after resumes."""
+    def _summarize(self) -> dict[str, Any]:
+        """Returns the result by the metrics that the run recorded, before and after resumes."""
         records = read_metrics(self._directory)
         last = [record for record in records if record["split"] == "eval"][-1]
         training = [record for record in records if record["split"] == "train"]
         speeds = [r["images_per_second"] for r in training if "images_per_second" in r]
         cost = count_cost(self._experiment.network.architecture)
-        result = {
+        return {
             "top1": last["top1"],
             "top5": last["top5"],
             # The moving statistics of a network that diverges can overflow; JSON has no infinity.
@@ -202,8 +214,6 @@ class _Run:
             "images_per_second": statistics.median(speeds) if speeds else None,
             "seconds": sum(record["seconds"] for record in training),
         }
-        write_result(self._directory, result)
-        return result
 
 
 def train_batches(

@@ -36,6 +36,9 @@ def make_optimizer(
       change of it takes several steps to be felt. epsilon: None is slim's 1.0.
     - `adamw`: beta1, beta2; epsilon outside the root, None is 1e-8.
 
+    `body_rate` scales the learning rate of all parameters before the classifier, and with it the
+    decay of `adamw`. Their moving statistics follow the batches also where it is 0.
+
     Args:
       optimizer: the section `config.optimizer`.
       schedule: learning rate as a function of the number of finished steps.
@@ -67,6 +70,8 @@ def make_optimizer(
         stages = [scale, decay, to_rate]
     if optimizer.clip_norm is not None:
         stages = [optax.clip_by_global_norm(optimizer.clip_norm), *stages]
+    if optimizer.body_rate != 1:
+        stages = [*stages, _scale_body(optimizer.body_rate)]
     return optax.chain(*stages)
 
 
@@ -116,6 +121,15 @@ def decay_mask(
     return jax.tree_util.tree_map_with_path(decays, params)
 
 
+def _scale_body(rate: float) -> optax.GradientTransformation:
+    """Scales the updates of all parameters but those of `logits`."""
+
+    def scale(path: tuple[jax.tree_util.DictKey, ...], update: jax.Array) -> jax.Array:
+        return update if path[0].key == "logits" else update * rate
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scale, updates))
+
+
 def _promote_implicitly(transform: optax.GradientTransformation) -> optax.GradientTransformation:
     """Lets a transform of optax work where JAX is told to promote no dtypes.
 
@@ -141,6 +155,11 @@ def _check(optimizer: ml_collections.ConfigDict) -> None:
             raise ConfigError(
                 f"config.optimizer.{key} must be at least 0 and below 1, not {optimizer[key]}."
             )
+    if not 0 <= optimizer.body_rate <= 1:
+        raise ConfigError(
+            f"config.optimizer.body_rate must be from 0 to 1, not {optimizer.body_rate}: it is a "
+            "share of the classifier's learning rate."
+        )
     if not optimizer.weight_decay >= 0:
         raise ConfigError(
             f"config.optimizer.weight_decay must be at least 0, not {optimizer.weight_decay}."

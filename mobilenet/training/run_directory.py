@@ -6,17 +6,20 @@ Every file is written to a temporary name and renamed, so that a kill leaves the
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 from ml_collections.config_dict import ConfigDict
 
+from configs import base
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
+from mobilenet.training.agreement import from_first, is_first
 from mobilenet.training.environment import describe_environment
 
 # Keys that a resume may change, with all below them. They say where the data lies, how fast it is
@@ -30,6 +33,9 @@ FREE_KEYS = (
     "log",
 )
 
+# Clients of NFS remember for some seconds that a file was not there, or what it was (acregmax, 60).
+_SHARING_SECONDS = 60
+
 
 @contextlib.contextmanager
 def start_run(
@@ -39,7 +45,7 @@ def start_run(
 
     Creates the directory if need be, writes the config, and adds this start to environment.json.
     A resume must bring the same config, but for `FREE_KEYS`, whose new values replace the old.
-    In a run of several processes the first does all this; the others only get the path.
+    In a run of several processes the first does all this, and the others wait for it.
 
     Args:
       workdir: the run directory, new or that of the same run.
@@ -50,10 +56,12 @@ def start_run(
       The directory as a path.
 
     Raises:
-      UserError: the directory cannot be written, is in use, or holds a run of another config.
+      UserError: the directory cannot be written, is in use, or holds a run of another config; or
+        not all processes have the same one.
     """
     directory = pathlib.Path(workdir)
-    if jax.process_index() != 0:
+    if not is_first():
+        _check_shared(directory, from_first(None))
         yield directory
         return
     with os_errors_explained(f"create the run directory {directory}"):
@@ -67,6 +75,7 @@ def start_run(
             starts = _read_json(directory / "environment.json")["starts"]
         starts.append(describe_environment(sys.argv if command is None else command))
         _write_json(directory / "environment.json", {"starts": starts})
+        from_first(_digest(directory / "environment.json"))
         yield directory
 
 
@@ -80,6 +89,25 @@ def read_config(workdir: str | os.PathLike[str]) -> ConfigDict:
     return ConfigDict(_with_tuples(plain)).lock()
 
 
+def read_current_config(workdir: str | os.PathLike[str]) -> ConfigDict:
+    """Returns the config of a run that has every key of today's configs, as `read_config`.
+
+    Raises:
+      UserError: it lacks keys, since an older version of this code wrote it; they are named.
+    """
+    config = read_config(workdir)
+    there = flatten(config)
+    missing = [f"config.{key}" for key in flatten(base.get_config()) if key not in there]
+    if missing:
+        path = pathlib.Path(workdir) / "config.json"
+        raise UserError(
+            f"{path} is of an older version of this code and lacks {', '.join(missing)}: take the "
+            "version whose commit environment.json names, or write the keys into it with what the "
+            "older version did."
+        )
+    return config
+
+
 def write_result(workdir: str | os.PathLike[str], result: Mapping[str, Any]) -> None:
     """Writes result.json, the mark of a finished run; values are what JSON can hold.
 
@@ -89,7 +117,7 @@ def write_result(workdir: str | os.PathLike[str], result: Mapping[str, Any]) -> 
       ValueError: a number is not finite.
       UserError: the file cannot be written.
     """
-    if jax.process_index() == 0:
+    if is_first():
         _write_json(pathlib.Path(workdir) / "result.json", dict(result))
 
 
@@ -120,6 +148,25 @@ def _locked(directory: pathlib.Path) -> Iterator[None]:
                     "or choose another --workdir."
                 ) from error
         yield
+
+
+def _check_shared(directory: pathlib.Path, digest: str) -> None:
+    """Checks that this process sees what the first has just written."""
+    end = time.monotonic() + _SHARING_SECONDS
+    while _digest(directory / "environment.json") != digest:
+        if time.monotonic() > end:
+            raise UserError(
+                f"The run directory {directory} of this process is not that of process 0: choose a "
+                "--workdir on a file system that all hosts share."
+            )
+        time.sleep(0.1)
+
+
+def _digest(path: pathlib.Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 def _check_same(directory: pathlib.Path, config: ConfigDict) -> None:

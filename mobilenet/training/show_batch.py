@@ -16,6 +16,7 @@ from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.figures.style import check_ending, new_figure, save_figure, styled
 from mobilenet.training.augment import make_augment, normalize, split_key
+from mobilenet.training.initial_weights import settle_config
 from mobilenet.training.loop import eval_batches, train_batches
 from mobilenet.training.step import micro_batch_key, split_batch, step_key
 
@@ -50,6 +51,7 @@ def show_batch(
       UserError: a wrong config, no such batch, or a file that cannot be written.
     """
     check_ending(out)
+    config = settle_config(config)
     if step < 0 or max_images < 1:
         raise UserError("--step must be at least 0 and --max_images at least 1.")
     images, captions = (_train_pictures if split == "train" else _eval_pictures)(config, step)

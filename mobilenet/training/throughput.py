@@ -14,6 +14,7 @@ import numpy as np
 from mobilenet.data.datasets import Split, open_split
 from mobilenet.errors import UserError
 from mobilenet.training.experiment import Experiment, build_experiment
+from mobilenet.training.initial_weights import settle_config
 from mobilenet.training.loop import train_batches
 from mobilenet.training.mesh import to_devices
 
@@ -75,6 +76,7 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     """
     if jax.process_count() > 1:
         raise UserError("Input and step are measured in one process: start it on one host alone.")
+    config = settle_config(config)
     split = open_split(config.data, config.data.train_split)
     experiment = build_experiment(config, split)
     mesh = experiment.network.mesh

@@ -48,6 +48,11 @@ def indices(batches) -> list[int]:
     return [(int(image[0, 0, 0]) - 1) // 5 for batch in batches for image in batch["images"]]
 
 
+def concatenate(batches) -> dict[str, np.ndarray]:
+    """One batch of several, as a mesh puts those of the hosts together."""
+    return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+
 def random_crops(config):
     config.update(name="toy", train_crop="pad_crop", crop_padding=3)
     return config
@@ -135,11 +140,14 @@ def test_hosts_share_out_the_rows_of_one_stream(config, hosts):
     config = random_crops(config)
     want = train(config)
     parts = [train(config, process_index=host, process_count=hosts) for host in range(hosts)]
-    for step, batch in enumerate(want):
-        for host in range(hosts):
-            assert_equal(
-                [parts[host][step]], [{key: value[host::hosts] for key, value in batch.items()}]
-            )
+    assert_equal([concatenate(batches) for batches in zip(*parts, strict=True)], want)
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_hosts_share_out_the_rows_of_an_evaluation(config, hosts):
+    want = evaluate(config, 4)
+    parts = [evaluate(config, 4, process_index=host, process_count=hosts) for host in range(hosts)]
+    assert_equal([concatenate(batches) for batches in zip(*parts, strict=True)], want)
 
 
 @pytest.mark.parametrize("start", [1, 5, 20])

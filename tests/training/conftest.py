@@ -1,9 +1,7 @@
 """A small dataset, and runs of train.py as a user starts them."""
 
-import os
 import pathlib
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import jax
@@ -50,12 +48,6 @@ def one_device(monkeypatch) -> Mesh:
     return mesh
 
 
-@pytest.fixture(scope="session")
-def compiled_programs(tmp_path_factory) -> pathlib.Path:
-    """The folder of compiled programs that all runs of this session share."""
-    return tmp_path_factory.mktemp("compiled")
-
-
 @pytest.fixture
 def cached_compilation(compiled_programs) -> Iterator[None]:
     """Does not compile again, in this process, what another test compiled."""
@@ -68,40 +60,6 @@ def cached_compilation(compiled_programs) -> Iterator[None]:
     for name, value in before.items():
         jax.config.update(name, value)
     compilation_cache.reset_cache()
-
-
-@pytest.fixture(scope="session")
-def start_program(compiled_programs) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts a Python script, on one device, in a process of its own.
-
-    `prefix` goes before the command. What is still running at the end is killed.
-    """
-    started: list[subprocess.Popen] = []
-    environment = os.environ | {
-        "XLA_FLAGS": "",
-        "PYTHONPATH": str(_REPOSITORY),
-        "JAX_COMPILATION_CACHE_DIR": str(compiled_programs),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-
-    def start(
-        script: pathlib.Path, *arguments: str, prefix: tuple[str, ...] = ()
-    ) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [*prefix, sys.executable, str(script), *arguments],
-            cwd=_REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="session")

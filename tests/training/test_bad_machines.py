@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.training.metrics_file import read_metrics
 
 
 def _only_error(process):
@@ -65,6 +66,24 @@ def test_a_disk_that_fills_up_is_one_sentence_and_old_checkpoints_stay(
     assert "after 10 steps" in output
     names = sorted(path.name for path in (tmp_path / "run.left" / "checkpoints").iterdir())
     assert names == ["10", "6", "8"]
+
+
+def test_a_disk_that_fills_up_with_metrics_is_one_sentence(start_training, on_small_disk, tmp_path):
+    # Room for the config and some lines, and no checkpoint before a million steps.
+    run = tmp_path / "run"
+    flags = ("--config.total_steps=1000000", "--config.checkpoint.every_steps=1000000")
+    flags += ("--config.evaluation.every_steps=1000000",)
+    process = start_training(run, *flags, prefix=on_small_disk("size=40k"))
+    error, errors = _only_error(process)
+    assert error == (
+        f"error: Cannot write {run}/metrics.jsonl: the disk is full: free some space and start "
+        "again."
+    )
+    assert "Traceback" not in errors
+    # Whole lines up to there, and perhaps the piece of one, which is passed over.
+    steps = [record["step"] for record in read_metrics(tmp_path / "run.left")]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) > 10
 
 
 @pytest.mark.slow

@@ -173,18 +173,6 @@ def test_a_checkpoint_of_another_network_does_not_fit(tmp_path):
     checkpoints.close()
 
 
-def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
-    _saved(tmp_path, [1]).close()
-    (tmp_path / "checkpoints" / "1" / "weights" / "_METADATA").write_text("{")
-    checkpoints = Checkpoints(tmp_path, keep=1, scores={}, read_only=True)
-    with pytest.raises(
-        UserError, match=r"Cannot read a checkpoint from .*/checkpoints: "
-    ) as raised:
-        checkpoints.restore(1, _state(0), _sharding())
-    checkpoints.close()
-    assert "\n" not in str(raised.value)
-
-
 def test_a_file_in_the_place_of_the_folder_is_one_sentence(tmp_path):
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(UserError, match=r"Cannot open .*/checkpoints: ") as raised:

@@ -192,6 +192,29 @@ def test_a_network_that_does_not_fit_its_checkpoint_is_one_sentence(run, tmp_pat
     assert "\n" not in str(raised.value)
 
 
+def test_a_run_of_an_older_version_is_one_sentence_with_the_keys_it_lacks(run, tmp_path):
+    model = json.loads((run / "config.json").read_text())["model"]
+    del model["head"], model["output_stride"]
+    directory = _copy(run, tmp_path, model=model)
+    with pytest.raises(UserError) as raised:
+        evaluate_run(directory)
+    assert str(raised.value).startswith(
+        f"{directory}/config.json is of an older version of this code and lacks "
+        "config.model.head, config.model.output_stride: take the version whose commit "
+    )
+
+
+def test_a_damaged_checkpoint_is_passed_over(run, tmp_path, caplog):
+    directory = _copy(run, tmp_path)
+    shutil.copytree(run / "checkpoints", directory / "checkpoints")
+    path = directory / "checkpoints" / str(_LAST) / "weights" / "_METADATA"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert evaluate_run(directory)["step"] == _BEST
+    assert f"The checkpoint of step {_LAST} in {directory}/checkpoints is damaged" in caplog.text
+    with pytest.raises(UserError, match=rf"of step {_LAST} in .* is damaged \(weights/_METADATA"):
+        evaluate_run(directory, checkpoint=str(_LAST))
+
+
 def test_minival_is_the_end_of_train(run):
     result = evaluate_run(run, split="minival")
     # 1 % of 72 images is one.

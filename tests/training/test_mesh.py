@@ -1,5 +1,7 @@
 """Batches are split over all devices, in order, and sizes that do not divide are refused."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -21,6 +23,31 @@ def test_the_mesh_holds_every_device_on_one_axis():
     assert mesh.axis_types == (AxisType.Auto,)
     assert list(mesh.devices.flat) == jax.devices()
     assert mesh.size == 8
+
+
+@dataclasses.dataclass(frozen=True)
+class _Device:
+    id: int
+    process_index: int
+
+
+def test_the_devices_of_a_host_are_side_by_side(monkeypatch):
+    # As on a TPU v3-32: the second host's chips lie beside the first's.
+    devices = [_Device(index, index // 4 % 2 + 2 * (index // 16)) for index in range(32)]
+    monkeypatch.setattr("jax.devices", lambda: devices)
+    order = [(device.process_index, device.id) for device in make_mesh().devices.flat]
+    assert order[:9] == [*((0, index) for index in (0, 1, 2, 3, 8, 9, 10, 11)), (1, 4)]
+    assert order == sorted(order)
+
+
+def test_a_size_that_hosts_do_not_share_evenly_names_them(monkeypatch):
+    devices = [_Device(index, index // 4) for index in range(8)]
+    monkeypatch.setattr("jax.devices", lambda: devices)
+    words = "must be a multiple of 8: 8 devices of 2 hosts times 1"
+    with pytest.raises(ConfigError, match=words):
+        check_batch_size(make_mesh(), 12, accumulation_steps=1, norm_group_size=None)
+    with pytest.raises(ConfigError, match="must be a multiple of the 8 devices of 2 hosts"):
+        check_eval_batch_size(make_mesh(), 12)
 
 
 def test_every_device_gets_its_part_in_order():

@@ -102,6 +102,26 @@ def test_a_small_gradient_is_not_clipped(weights):
     )
 
 
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])
+def test_the_body_learns_at_its_share_of_the_rate(name):
+    # The same numbers in the body and in the classifier, so that only the rate differs.
+    params = {part: {"kernel": jnp.array([0.7, -1.2])} for part in ("stem", "logits")}
+    gradients = [jax.tree.map(lambda x, k=k: x * k + 0.1, params) for k in (1.0, -0.5, 2.0)]
+    moved = {}
+    for rate in (1.0, 0.25, 0.0):
+        optimizer = _optimizer(name=name, weight_decay=0.1, body_rate=rate)
+        transform = make_optimizer(optimizer, optax.constant_schedule(0.1), params)
+        state, moved[rate] = transform.init(params), []
+        for gradient in gradients:
+            updates, state = transform.update(gradient, state, params)
+            moved[rate].append(updates)
+    for whole, share, frozen in zip(*moved.values(), strict=True):
+        np.testing.assert_array_equal(whole["stem"]["kernel"], whole["logits"]["kernel"])
+        np.testing.assert_array_equal(share["logits"]["kernel"], whole["logits"]["kernel"])
+        np.testing.assert_array_equal(share["stem"]["kernel"], whole["stem"]["kernel"] / 4)
+        assert not frozen["stem"]["kernel"].any()
+
+
 _PARAMS = {
     "stem": {"conv": {"kernel": 0}, "norm": {"scale": 0, "bias": 0}},
     "block_1": {"depthwise": {"kernel": 0}, "depthwise_norm": {"scale": 0, "bias": 0}},
@@ -161,6 +181,7 @@ def test_a_parameter_without_a_rule_is_an_error():
         ({"rms_decay": -0.1}, "rms_decay must be"),
         ({"beta2": 1.0}, "beta2 must be"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0"),
+        ({"body_rate": 1.5}, r"body_rate must be from 0 to 1, not 1\.5"),
         ({"epsilon": 0.0}, "epsilon must be above 0, or None"),
         ({"clip_norm": "none"}, "clip_norm must be above 0, or None for no clipping, not 'none'"),
     ],

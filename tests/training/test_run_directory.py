@@ -1,6 +1,7 @@
 """A run directory reads back what it was given, and keeps out other configs and processes."""
 
 import errno
+import hashlib
 import json
 import pathlib
 import re
@@ -260,11 +261,39 @@ def test_a_config_that_cannot_be_parsed_is_named(tmp_path):
         _start(tmp_path)
 
 
-def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, monkeypatch):
+@pytest.fixture
+def become_second(tmp_path, monkeypatch):
+    """Makes this process the second one; it hears of what is now in the run directory."""
+
+    def become():
+        text = (tmp_path / "environment.json").read_bytes()
+        digest = hashlib.sha256(text).hexdigest()
+        monkeypatch.setattr("jax.process_index", lambda: 1)
+        monkeypatch.setattr("mobilenet.training.run_directory.from_first", lambda _: digest)
+
+    return become
+
+
+def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, become_second):
     with start_run(tmp_path, _config(), command=["train.py"]):
         files = {path: path.read_bytes() for path in tmp_path.iterdir()}
-        monkeypatch.setattr("jax.process_index", lambda: 1)
+        become_second()
         with start_run(tmp_path, _config(), command=["train.py"]) as directory:
             assert directory == tmp_path
             write_result(directory, {"accuracy": 0.5})
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("other", [None, "an earlier start"])
+def test_a_directory_that_is_not_that_of_the_first_process_is_one_sentence(
+    tmp_path, become_second, monkeypatch, other
+):
+    _start(tmp_path)
+    become_second()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    if other:
+        (mine / "environment.json").write_text(other)
+    monkeypatch.setattr("mobilenet.training.run_directory._SHARING_SECONDS", 0)
+    with pytest.raises(UserError, match=r"mine of this process is not that of process 0: choose"):
+        _start(mine)

@@ -39,11 +39,11 @@ def encode(pixels: np.ndarray, kind: str = "JPEG", mode: str = "RGB") -> bytes:
     return file.getvalue()
 
 
-def train_images() -> dict[str, dict[str, bytes]]:
+def train_images(per_class: int = PER_CLASS) -> dict[str, dict[str, bytes]]:
     """The training images of each class; the last two classes have the odd ones."""
     images: dict[str, dict[str, bytes]] = {}
     for number, name in enumerate(LABELS):
-        files = {f"{name}_{i}.JPEG": encode(picture(10 * number + i)) for i in range(PER_CLASS)}
+        files = {f"{name}_{i}.JPEG": encode(picture(10 * number + i)) for i in range(per_class)}
         images[name] = files
     images["n01739381"][CMYK] = encode(picture(100), mode="CMYK")
     images["n02105855"][PNG] = encode(picture(101), "PNG")
