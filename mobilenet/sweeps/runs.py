@@ -78,6 +78,9 @@ def to_line(run: Run) -> str:
         "starts": [_without(start, "command") for start in run.environment["starts"]]
     }
     line["config"] = run.config | {"data": run.config["data"] | {"data_dir": None}}
+    if run.config.get("initial_weights"):  # which older runs do not have
+        kind, colon, path = run.config["initial_weights"].partition(":")
+        line["config"]["initial_weights"] = kind + colon + pathlib.PurePath(path).name
     return json.dumps(line, allow_nan=False)
 
 

@@ -37,6 +37,16 @@ def test_a_line_holds_a_run_without_the_paths_of_its_machine(tmp_path, make_run)
     assert read.curve("loss", "train") == ([5], [2.12346])
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [("slim:/home/somebody/v1.npz", "slim:v1.npz"), ("keras/v1", "keras/v1"), (None, None)],
+)
+def test_a_line_names_the_file_of_the_initial_weights_alone(make_run, words, kept):
+    run = make_run("a")
+    run.config["initial_weights"] = words
+    assert json.loads(to_line(run))["config"]["initial_weights"] == kept
+
+
 def test_losses_that_are_not_finite_survive_a_line(tmp_path, make_run):
     run = make_run("a")
     run.metrics[0]["loss"] = math.inf
