@@ -7,6 +7,7 @@ variance of a linear function follow from mean and covariance of its input.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mobilenet.activations import ACTIVATIONS, passes
+from mobilenet.barriers import compute_once_on_cpu
 from mobilenet.normalization import per_group, widen
+from mobilenet.pointwise import pointwise_conv
 
 
 def linear_statistics(
@@ -25,20 +28,52 @@ def linear_statistics(
     The product itself is not computed. An expansion is six times as wide as its input, so this
     reads a sixth of what it would take to measure the product, and so does its gradient.
     """
-    pixels = x.reshape(x.shape[0], -1, x.shape[-1])
+    pixels = _pixels(x)
     mean = widen(pixels).mean(1)
     # The covariance does not change with the point that it is taken around to first order.
-    centred = (widen(pixels) - lax.stop_gradient(mean)[:, None]).astype(x.dtype)
+    centred = (widen(x) - per_group(lax.stop_gradient(mean))).astype(x.dtype)
     covariance = _outer_products(centred) / pixels.shape[1]
     variance = (kernel[None] * (covariance @ kernel)).sum(1)
     return mean @ kernel, jnp.maximum(variance, 0)
 
 
+def _pixels(x: Float[Array, "g n h w c"]) -> Float[Array, "g p c"]:
+    return x.reshape(x.shape[0], -1, x.shape[-1])
+
+
 @jax.custom_vjp
-def _outer_products(x: Float[Array, "g p c"]) -> Float[Array, "g c c"]:
+def _outer_products(x: Float[Array, "g n h w c"]) -> Float[Array, "g c c"]:
     """Sums the outer product of each pixel with itself, in float32 or wider."""
-    over_pixels = (((1,), (1,)), ((0,), (0,)))
-    return lax.dot_general(x, x, over_pixels, preferred_element_type=widen(x).dtype)
+
+    def by_product(x: jax.Array) -> jax.Array:
+        over_pixels = (((1,), (1,)), ((0,), (0,)))
+        pixels = _pixels(x)
+        return lax.dot_general(pixels, pixels, over_pixels, preferred_element_type=widen(x).dtype)
+
+    return lax.platform_dependent(x, cpu=by_product, default=_outer_by_conv)
+
+
+def _outer_by_conv(x: jax.Array) -> jax.Array:
+    """As the kernel's gradient of a 1x1 convolution, for which XLA on TPU copies nothing."""
+
+    def of_group(x: jax.Array) -> jax.Array:
+        product = lax.conv_general_dilated(
+            x,
+            x,
+            (1, 1),
+            "VALID",
+            dimension_numbers=("CHWN", "IHWO", "NHWC"),
+            preferred_element_type=widen(x).dtype,
+        )
+        return product[:, 0, 0]
+
+    return _each_group(of_group, x)
+
+
+def _each_group(function: Callable[..., Array], *operands: Array) -> Array:
+    if len(operands[0]) == 1:
+        return function(*(operand[0] for operand in operands))[None]
+    return jax.vmap(function)(*operands)
 
 
 def _outer_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -47,7 +82,15 @@ def _outer_forward(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _outer_backward(x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
     # JAX's own rule makes two transposed products and adds them.
-    return (x @ (gradient + gradient.mT).astype(x.dtype),)
+    both = (gradient + gradient.mT).astype(x.dtype)
+    return (
+        lax.platform_dependent(
+            x,
+            both,
+            cpu=lambda x, both: (_pixels(x) @ both).reshape(x.shape),
+            default=lambda x, both: _each_group(pointwise_conv, x, both),
+        ),
+    )
 
 
 _outer_products.defvjp(_outer_forward, _outer_backward)
@@ -75,8 +118,8 @@ def _backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, shift = residuals
     open_gate = passes(widen(x) + per_group(shift), activation)
-    # Without the barrier XLA computes it once for the sum and once for what made x.
-    by_x = lax.optimization_barrier(jnp.where(open_gate, gradient, 0))
+    # XLA would compute it once for the sum and once for what made x.
+    by_x = compute_once_on_cpu(jnp.where(open_gate, gradient, 0))
     return by_x, widen(by_x).sum((1, 2, 3))
 
 

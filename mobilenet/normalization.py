@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mobilenet.activations import ACTIVATIONS, passes
+from mobilenet.barriers import compute_once_on_cpu
 from mobilenet.errors import UserError
 
 
@@ -126,11 +127,11 @@ def _backward(
     residuals: _Residuals,
     gradients: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    # Without the barriers XLA computes whatever made these once for the sums and once more below.
-    x, dy = lax.optimization_barrier((residuals.x, gradients[0]))
+    # XLA would compute whatever made these once for the sums and once more below.
+    x, dy = compute_once_on_cpu((residuals.x, gradients[0]))
     residuals = residuals._replace(x=x)
     if activation != "linear":
-        dy = lax.optimization_barrier(jnp.where(passes(residuals.normalized(), activation), dy, 0))
+        dy = compute_once_on_cpu(jnp.where(passes(residuals.normalized(), activation), dy, 0))
     centred, dy = widen(x) - per_group(residuals.mean), widen(dy)
     by_bias = _sum(dy)
     by_scale = _sum(dy * centred) * residuals.inverse

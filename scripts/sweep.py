@@ -79,7 +79,9 @@ def main() -> int | None:
 
 
 def _launch(sweep: Sweep) -> list[Status]:
-    program = (sys.executable, str(pathlib.Path(__file__).resolve().parents[1] / "train.py"))
+    train = pathlib.Path(__file__).resolve().parents[1] / "train.py"
+    # A run has one host, also where Ray's workers are the tasks of a Slurm step or on a TPU slice.
+    program = (sys.executable, str(train), "--distributed=off")
     if _LAUNCHER.value == "local":
         return launch_local(sweep, program, jobs=_JOBS.value)
     from mobilenet.sweeps.ray_launcher import launch_ray  # an optional group

@@ -26,23 +26,34 @@ def _reference(x, kernel, stride, dilation, padding):
     )
 
 
+def _with_gradients(function, x, kernel, weights, **options):
+    output, pull = jax.vjp(lambda x, kernel: function(x, kernel, **options), x, kernel)
+    return output, pull(weights)
+
+
+# One program for all: operation by operation, each would be compiled by itself.
+_compiled = jax.jit(
+    _with_gradients, static_argnums=0, static_argnames=("stride", "dilation", "padding")
+)
+
+
 @pytest.mark.parametrize("channels", [3, 5])
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
 def test_output_and_gradients_are_those_of_lax(channels, padding, stride, dilation):
-    keys = jax.random.split(jax.random.key(0), 3)
+    rng = np.random.default_rng(0)
+    options = {"stride": stride, "dilation": dilation, "padding": padding}
     with jax.enable_x64(True):
-        for size in SIZES:
-            x = jax.random.normal(keys[0], (2, *size, channels), jnp.float64)
-            kernel = jax.random.normal(keys[1], (3, 3, channels, 4), jnp.float64)
-            options = {"stride": stride, "dilation": dilation, "padding": padding}
-            found, pull = jax.vjp(lambda x, k, o=options: conv(x, k, **o), x, kernel)
-            expected, pull_expected = jax.vjp(
-                lambda x, k, o=options: _reference(x, k, **o), x, kernel
-            )
+        for height, width in SIZES:
+            x = rng.normal(size=(2, height, width, channels))
+            kernel = rng.normal(size=(3, 3, channels, 4))
+            # Both paddings give a map of the input's size, divided by the stride and rounded up.
+            weights = rng.normal(size=(2, -(-height // stride), -(-width // stride), 4))
+            found, gradients = _compiled(conv, x, kernel, weights, **options)
+            expected, expected_gradients = _compiled(_reference, x, kernel, weights, **options)
+            assert found.dtype == np.float64
             np.testing.assert_allclose(found, expected, atol=1e-12)
-            weights = jax.random.normal(keys[2], expected.shape, jnp.float64)
-            for ours, theirs in zip(pull(weights), pull_expected(weights), strict=True):
+            for ours, theirs in zip(gradients, expected_gradients, strict=True):
                 np.testing.assert_allclose(ours, theirs, atol=1e-11)
 
 

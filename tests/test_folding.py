@@ -10,7 +10,7 @@ from flax import nnx
 
 from mobilenet.activations import ACTIVATIONS
 from mobilenet.architecture import mobilenet_v2
-from mobilenet.folding import linear_statistics, shift_and_activate
+from mobilenet.folding import _outer_by_conv, linear_statistics, shift_and_activate
 from mobilenet.initialization import initialize
 from mobilenet.layers import ConvNorm
 
@@ -36,6 +36,16 @@ def test_statistics_of_bfloat16_are_float32():
     np.testing.assert_allclose(mean, product.mean((1, 2, 3)), rtol=1e-4, atol=1e-4)
     # Distances from the mean are rounded to 8 bits, at random.
     np.testing.assert_allclose(variance, product.var((1, 2, 3)), rtol=2e-3)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_outer_products_as_on_accelerators(groups):
+    # Tests run on CPU, which takes another way.
+    x = INPUT[:groups].astype(np.float32)
+    found = _outer_by_conv(jnp.asarray(x))
+    expected = np.einsum("gnhwc,gnhwd->gcd", x, x, dtype=np.float64)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert _outer_by_conv(jnp.asarray(x, jnp.bfloat16)).dtype == jnp.float32
 
 
 def test_gradient_of_the_statistics_is_that_of_the_product():

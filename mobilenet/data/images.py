@@ -25,8 +25,8 @@ _JPEG_END = b"\xff\xd9"
 # and torchvision's datasets do: labels and published accuracies belong to the stored pixels.
 _OPENCV_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
-# A file of some kilobytes may promise pixels that fill the memory. More than these are refused, as by
-# Pillow, with which torchvision's datasets read (Pillow documentation, Image.open,
+# A file of some kilobytes may promise pixels that fill the memory. More than these are refused, as
+# Pillow does, with which torchvision's datasets read (Pillow documentation, Image.open,
 # DecompressionBombError: twice 2**30 // 12). That is half a gigabyte of RGB.
 MOST_PIXELS = 2 * (2**30 // 12)
 

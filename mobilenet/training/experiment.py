@@ -97,8 +97,9 @@ def build_network(
             f"config.compute_dtype must be float32 or bfloat16, not {config.compute_dtype!r}."
         )
     module = MobileNet(architecture, jnp.dtype(config.compute_dtype))
-    functions, _, _ = split_model(module)
     mesh = mesh or meshes.make_mesh()
+    in_groups = architecture.norm_group_size is not None and mesh.size > 1
+    functions, _, _ = split_model(module, mesh if in_groups else None)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     eval_step = jax.jit(
         make_eval_step(functions, config, with_predictions=with_predictions),

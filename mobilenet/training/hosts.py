@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -92,6 +93,8 @@ def _parting_at_errors() -> Iterator[None]:
 
 
 def _meet(cluster: Cluster) -> None:
+    if cluster.coordinator_address and cluster.process_id == 0:
+        _check_port(cluster.coordinator_address)
     count = cluster.num_processes
     where = f" at {cluster.coordinator_address}" if cluster.coordinator_address else ""
     everybody = "all hosts" if count is None else f"all {count} processes"
@@ -144,7 +147,23 @@ def _meet(cluster: Cluster) -> None:
 def _bind_address(address: str | None) -> str | None:
     """Keeps processes of one machine to themselves; else JAX listens on all its interfaces."""
     host = (address or "").rpartition(":")[0]
-    return address if host in ("localhost", "127.0.0.1", "[::1]") else None
+    return address if host in ("localhost", "127.0.0.1") else None
+
+
+def _check_port(address: str) -> None:
+    """Process 0 is to listen there: where something else does, JAX may end by a segmentation fault.
+
+    Raises:
+      UserError: it cannot.
+    """
+    host, _, port = (_bind_address(address) or f":{address.rpartition(':')[2]}").rpartition(":")
+    try:
+        socket.create_server((host, int(port))).close()
+    except OSError as error:
+        raise UserError(
+            f"Process 0 cannot listen at port {port} ({os.strerror(error.errno or 0)}): choose "
+            "another in --coordinator_address."
+        ) from error
 
 
 def _lost() -> str:

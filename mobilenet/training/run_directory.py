@@ -85,7 +85,10 @@ def read_config(workdir: str | os.PathLike[str]) -> ConfigDict:
     Raises:
       UserError: the directory holds no run, or its config cannot be read.
     """
-    plain = _read_json(pathlib.Path(workdir) / "config.json")
+    path = pathlib.Path(workdir) / "config.json"
+    plain = _read_json(path)
+    if not isinstance(plain, dict):
+        raise UserError(f"{path} is no config: restore it, or choose another --workdir.")
     return ConfigDict(_with_tuples(plain)).lock()
 
 
@@ -226,7 +229,7 @@ def _with_tuples(value: Any) -> Any:
 def _read_json(path: pathlib.Path) -> Any:
     with os_errors_explained(f"read {path}"):
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UserError(
                 f"There is no {path.name} in {path.parent}, so it is not the directory of a run: "
@@ -234,7 +237,7 @@ def _read_json(path: pathlib.Path) -> Any:
             ) from error
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path} is not valid JSON ({error}): restore it, or choose another --workdir."
         ) from error

@@ -58,10 +58,9 @@ _DAMAGE = (
     AttributeError,
     OverflowError,
     MemoryError,
-    RecursionError,
+    RuntimeError,  # also what zipfile raises for an encrypted file
     ImportError,
     struct.error,
-    NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -64,35 +64,45 @@ def cached_compilation(compiled_programs) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def start_training(start_program, data_dir) -> Callable[..., subprocess.Popen]:
-    """Starts train.py on a run directory.
+    """Starts train.py on a run directory."""
 
-    `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
-    """
-
-    def start(
-        workdir: pathlib.Path,
-        *flags: str,
-        signals: tuple[str, ...] = (),
-        prefix: tuple[str, ...] = (),
-    ) -> subprocess.Popen:
-        return start_program(
-            _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py",
-            *signals,
-            f"--config={_HERE / 'small_config.py'}",
-            f"--config.data.data_dir={data_dir}",
-            f"--workdir={workdir}",
-            *flags,
-            prefix=prefix,
-        )
+    def start(workdir: pathlib.Path, *flags: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
+        arguments = _training_flags(data_dir, workdir)
+        return start_program(_REPOSITORY / "train.py", *arguments, *flags, prefix=prefix)
 
     return start
 
 
 @pytest.fixture(scope="session")
-def start_evaluation(start_program) -> Callable[..., subprocess.Popen]:
-    """Starts eval.py with flags."""
+def start_tiny_training(start_program, data_dir) -> Callable[..., subprocess.Popen]:
+    """Starts train.py on a run directory, with the network of `tiny_network`.
 
-    def start(*flags: str) -> subprocess.Popen:
-        return start_program(_REPOSITORY / "eval.py", *flags)
+    `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
+    """
+
+    def start(
+        workdir: pathlib.Path, *flags: str, signals: tuple[str, ...] = ()
+    ) -> subprocess.Popen:
+        script = _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py"
+        arguments = _training_flags(data_dir, workdir)
+        return start_program(_HERE / "tiny_program.py", str(script), *signals, *arguments, *flags)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def start_tiny_evaluation(start_program) -> Callable[..., subprocess.Popen]:
+    """Starts eval.py with flags, with the network of `tiny_network`."""
+
+    def start(*flags: str) -> subprocess.Popen:
+        return start_program(_HERE / "tiny_program.py", str(_REPOSITORY / "eval.py"), *flags)
+
+    return start
+
+
+def _training_flags(data_dir: pathlib.Path, workdir: pathlib.Path) -> tuple[str, ...]:
+    return (
+        f"--config={_HERE / 'small_config.py'}",
+        f"--config.data.data_dir={data_dir}",
+        f"--workdir={workdir}",
+    )

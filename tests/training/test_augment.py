@@ -111,7 +111,7 @@ def _in_order(batch, keys):
 def test_what_is_erased_is_zero_for_the_network():
     config = _config(erase_probability=1.0, mean=(1.0, 2.0, 3.0), stddev=(4.0, 5.0, 6.0))
     batch = _batch(64) | {"images": jnp.full((64, 16, 16, 3), 200, jnp.uint8)}
-    images, _ = make_augment(config)(batch, split_key(jax.random.key(0)))
+    images, _ = jax.jit(make_augment(config))(batch, split_key(jax.random.key(0)))
     is_zero = np.asarray(images == 0).all(-1)
     assert is_zero.any((1, 2)).all()
     assert not is_zero.all((1, 2)).any()

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from mobilenet.data.datasets import open_split
+from mobilenet.errors import UserError
 from mobilenet.training.checkpoint import Checkpoints
 from mobilenet.training.experiment import build_experiment
+from mobilenet.training.hosts import _check_port
 from mobilenet.training.mesh import replicated
 from mobilenet.training.metrics_file import read_metrics
 from mobilenet.training.run_directory import read_config
@@ -198,6 +200,15 @@ def test_processes_with_different_numbers_of_devices_are_refused(start_hosts, tm
     assert {code for code, _, _ in ends} <= {1, 75}
     assert any("process 0 has 1, process 1 has 2: start them on" in end[2] for end in ends), ends
     assert not (tmp_path / "run").exists()
+
+
+def test_a_port_in_use_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for host in ("127.0.0.1", "somewhere.else"):
+            with pytest.raises(UserError, match=f"cannot listen at port {port} .*another"):
+                _check_port(f"{host}:{port}")
+    _check_port(f"127.0.0.1:{port}")
 
 
 _IMPATIENT = """

@@ -96,7 +96,7 @@ def test_the_loss_is_that_of_both_labels_by_their_shares(smoothing):
     config, batch = _config(), _batch(8, valid=6)
     _, metrics = _take_step(batch, label_smoothing=smoothing)
     keys = split_key(step_key(config.seed, 0))
-    losses, hits = _expected(batch, *make_augment(config.augment)(batch, keys), smoothing)
+    losses, hits = _expected(batch, *jax.jit(make_augment(config.augment))(batch, keys), smoothing)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(metrics["top1"], np.mean(hits), rtol=1e-6)
     assert metrics["images"] == 6
@@ -127,7 +127,7 @@ def test_a_micro_batch_is_mixed_within_itself():
         for name, value in split_batch(batch, 2).items():
             np.testing.assert_array_equal(value[index], micro[name])
         keys = split_key(micro_batch_key(step_key(config.seed, 0), index))
-        images, mixture = make_augment(config.augment)(micro, keys)
+        images, mixture = jax.jit(make_augment(config.augment))(micro, keys)
         np.testing.assert_array_equal(mixture.others, np.roll(micro["labels"], 1))
         losses += _expected(micro, images, mixture, 0.1)[0]
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)

@@ -15,6 +15,8 @@ _KEYS = 2000
 _OFF = {"mixup_alpha": 0.0, "cutmix_alpha": 0.0, "probability": 1.0}
 
 
+# One program for all: operation by operation, each would be compiled by itself.
+@functools.partial(jax.jit, static_argnames=tuple(_OFF))
 def _mix(images, labels, mask, key, **options):
     return mix(images, labels, mask, key, **{**_OFF, **options})
 

@@ -33,11 +33,13 @@ def _steps(workdir):
     return sorted(path.name for path in (workdir / "checkpoints").iterdir())
 
 
-@pytest.mark.usefixtures("one_device")
-def test_kills_and_signals_anywhere_change_no_bit(start_training, start_evaluation, tmp_path):
+@pytest.mark.usefixtures("tiny_network", "one_device")
+def test_kills_and_signals_anywhere_change_no_bit(
+    start_tiny_training, start_tiny_evaluation, tmp_path
+):
     def start(name, *signals):
         length = f"--config.total_steps={_STEPS}"
-        process = start_training(tmp_path / name, length, signals=signals)
+        process = start_tiny_training(tmp_path / name, length, signals=signals)
         output, errors = process.communicate(timeout=300)
         return process.returncode, output, errors
 
@@ -79,7 +81,7 @@ def test_kills_and_signals_anywhere_change_no_bit(start_training, start_evaluati
     assert len(json.loads((broken / "environment.json").read_text())["starts"]) == 4
 
     flags = ("--checkpoint=8", "--noema", "--split=train", "--batch_size=24")
-    evaluation = start_evaluation(f"--workdir={broken}", *flags)
+    evaluation = start_tiny_evaluation(f"--workdir={broken}", *flags)
     output, errors = evaluation.communicate(timeout=300)
     assert evaluation.returncode == 0, errors
     assert "72 images of train, step 8, raw weights" in output

@@ -274,6 +274,21 @@ def become_second(tmp_path, monkeypatch):
     return become
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x04K\x01.", "is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
+        (b"[1, 2]", "is no config"),
+    ],
+    ids=["pickle", "deep", "list"],
+)
+def test_a_config_from_elsewhere_is_named(tmp_path, content, message):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=rf"config\.json {message}"):
+        read_config(tmp_path)
+
+
 def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, become_second):
     with start_run(tmp_path, _config(), command=["train.py"]):
         files = {path: path.read_bytes() for path in tmp_path.iterdir()}

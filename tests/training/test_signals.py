@@ -42,9 +42,9 @@ def test_handlers_come_back_after_an_error():
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
-def test_train_saves_and_exits_143(number, start_training, tmp_path):
+def test_train_saves_and_exits_143(number, start_tiny_training, tmp_path):
     # Longer than any test runs, so that the signal cannot come too late.
-    process = start_training(
+    process = start_tiny_training(
         tmp_path,
         "--config.total_steps=1000000",
         "--config.evaluation.every_steps=None",

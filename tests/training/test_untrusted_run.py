@@ -32,6 +32,7 @@ def evaluate(start_program):
         # In front of all else, as an audit hook must be; huge pages would start Python anew.
         process = start_program(
             _HERE / "watching.py",
+            str(_HERE / "tiny_program.py"),
             str(_EVAL),
             f"--workdir={directory}",
             prefix=("env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"),
@@ -55,7 +56,7 @@ def test_the_watch_sees_a_pickle_and_a_program(start_program, tmp_path):
         assert errors.startswith("forbidden: ")
 
 
-@pytest.mark.usefixtures("one_device", "cached_compilation")
+@pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
 def test_evaluating_a_run_runs_nothing_of_it(data_dir, evaluate, tmp_path):
     config = small_config.get_config()
     config.data.data_dir = str(data_dir)
@@ -78,10 +79,6 @@ def test_evaluating_a_run_runs_nothing_of_it(data_dir, evaluate, tmp_path):
     plain = json.loads((run / "config.json").read_text())
     plain["model"]["name"] = "__import__('os').system('touch /')"
     (run / "config.json").write_text(json.dumps(plain))
-    status, _, errors = evaluate(run)
-    assert (status, errors.splitlines()[-1][:7]) == (1, "error: "), errors
-    # And a config that is a pickle is no config.
-    (run / "config.json").write_bytes(evil)
     status, _, errors = evaluate(run)
     assert (status, errors.splitlines()[-1][:7]) == (1, "error: "), errors
     assert not touched.exists()

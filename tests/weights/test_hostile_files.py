@@ -84,6 +84,13 @@ def test_a_compressed_archive_of_pytorch_is_refused(refuse):
     assert "compressed" in refuse(".pth", bomb)
 
 
+def test_an_encrypted_archive_of_pytorch_is_refused(refuse):
+    data = bytearray(_torch(b"N."))
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(header) + flags] |= 1
+    assert "is encrypted" in refuse(".pth", bytes(data))
+
+
 def test_many_tensors_of_one_storage_are_refused(tmp_path, refuse):
     path = tmp_path / "x.pth"
     value = np.zeros(2**20, np.float32)

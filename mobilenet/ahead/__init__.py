@@ -1,0 +1,1 @@
+"""Steps compiled for TPUs that are not there, and what the compiled programs cost."""

@@ -1,0 +1,145 @@
+"""Compiles the steps of a config for a slice of TPUs, as `train.py` would on its hosts."""
+
+import dataclasses
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from mobilenet.ahead.hlo import Collective, Program
+from mobilenet.ahead.plain_step import build_plain_step
+from mobilenet.ahead.topology import Slice
+from mobilenet.data.datasets import open_split
+from mobilenet.errors import UserError
+from mobilenet.training.experiment import Experiment, build_experiment
+from mobilenet.training.initial_weights import settle_config
+from mobilenet.training.mesh import make_mesh
+
+STEPS = ("train", "eval", "flax")
+
+
+@dataclasses.dataclass(frozen=True)
+class StepCost:
+    """What a compiled step needs of one chip; bytes and operations are those of one step.
+
+    Attributes:
+      images: of one chip, in a step.
+      compile_seconds: on this machine, without tracing.
+      arguments, temporaries, code: bytes of HBM; results share the memory of the arguments or are
+        among the temporaries of `total`.
+      total: bytes of HBM at once.
+      flops: XLA's count.
+      bytes_accessed: XLA's count, in which all memories of the chip are one, and a tensor that is
+        fetched into the chip before it is read counts for each of these.
+      hbm_traffic: bytes read from and written to HBM alone (`hlo.Program.hbm_traffic`).
+      collectives: by kind.
+    """
+
+    images: int
+    compile_seconds: float
+    arguments: int
+    temporaries: int
+    code: int
+    total: int
+    flops: float
+    bytes_accessed: float
+    hbm_traffic: int
+    collectives: Mapping[str, Collective]
+
+
+def set_batch_per_chip(config: ml_collections.ConfigDict, images: int, chips: int) -> None:
+    """Sets both batch sizes to so many images a chip; what refers to them follows."""
+    config.batch_size = config.evaluation.batch_size = images * chips
+
+
+def compile_steps(
+    config: ml_collections.ConfigDict,
+    chips: Slice,
+    steps: tuple[str, ...],
+    announce: Callable[[str], None],
+) -> dict[str, StepCost]:
+    """Compiles steps for a slice; no data and no weights are read.
+
+    Args:
+      config: complete, as those of `configs/`. Its dataset must be a known one, or the config must
+        say how many classes and images to assume (`data.fake_classes`, `data.fake_examples`).
+      chips: to compile for.
+      steps: `train` and `eval` of this package, `flax`: the training step of a plain Flax network.
+      announce: is told what begins, as compiling takes minutes.
+
+    Raises:
+      UserError: the config cannot work, or a step does not fit into the memory of a chip.
+    """
+    config = settle_config(config).unlock()
+    config.data.fake = True
+    split = open_split(config.data, config.data.train_split)
+    mesh = make_mesh(chips.devices)
+    experiment = build_experiment(config.lock(), split, mesh)
+    # A program from the cache took no time to compile, and one for other devices cannot be read.
+    jax.config.update("jax_enable_compilation_cache", False)
+    costs = {}
+    for step in steps:
+        announce(f"compiling the step {step!r} for {chips.name}")
+        lowered, images = _lower(step, config, experiment)
+        costs[step] = _compile(step, lowered, images // mesh.size, chips)
+    return costs
+
+
+def _lower(step: str, config: ml_collections.ConfigDict, experiment: Experiment) -> tuple[Any, int]:
+    """Returns the step for shapes alone, and the images in its global batch."""
+    if step == "eval":
+        images, side = config.evaluation.batch_size, config.model.resolution
+        weights = experiment.abstract_state.evaluated
+        batch = _abstract_batch(images, side)
+        return experiment.network.eval_step.lower(*weights, batch), images  # type: ignore[attr-defined]
+    images = config.batch_size
+    side = config.data.train_resolution or config.model.resolution
+    run, state = experiment.train_step, experiment.abstract_state
+    if step == "flax":
+        run, state = build_plain_step(config, experiment)
+    return run.lower(state, _abstract_batch(images, side)), images  # type: ignore[attr-defined]
+
+
+def _abstract_batch(images: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "images": jax.ShapeDtypeStruct((images, side, side, 3), jnp.uint8),
+        "labels": jax.ShapeDtypeStruct((images,), jnp.int32),
+        "mask": jax.ShapeDtypeStruct((images,), jnp.float32),
+    }
+
+
+def _compile(step: str, lowered: Any, images: int, chips: Slice) -> StepCost:
+    started = time.perf_counter()
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        # XLA: "Ran out of memory in memory space hbm. Used 20.75G of 15.75G hbm."
+        used = re.search(r"Used (\S+) of (\S+) hbm", str(error))
+        if used is None:
+            raise
+        raise UserError(
+            f"The step {step!r} with {images} images a chip does not fit {chips.name}: XLA wants "
+            f"{used[1]} of {used[2]} HBM. Take fewer images a chip."
+        ) from error
+    seconds = time.perf_counter() - started
+    memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
+    program = Program(compiled.as_text())
+    fresh = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    parts = (memory.argument_size_in_bytes, memory.temp_size_in_bytes)
+    code = memory.generated_code_size_in_bytes
+    return StepCost(
+        images=images,
+        compile_seconds=seconds,
+        arguments=parts[0],
+        temporaries=parts[1],
+        code=code,
+        total=sum(parts) + code + fresh,
+        flops=cost["flops"],
+        bytes_accessed=cost["bytes accessed"],
+        hbm_traffic=program.hbm_traffic(),
+        collectives=program.collectives(),
+    )

@@ -1,0 +1,81 @@
+"""The steps of a config compiled: here for eight CPU devices, and for TPUs where libtpu is."""
+
+import json
+import pathlib
+
+import jax
+import pytest
+
+from configs import base
+from mobilenet.ahead.chips import CHIPS
+from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
+from mobilenet.ahead.topology import Slice, has_libtpu
+from mobilenet.architecture import V2_ROWS
+from mobilenet.functional import split_model
+from mobilenet.models import create_model
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """The stem and two blocks on 16 x 16 pixels."""
+    monkeypatch.setattr("mobilenet.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
+    config = base.get_config()
+    config.total_steps = 10
+    config.compute_dtype = "float32"
+    config.model.width = 0.25
+    config.model.resolution = 16
+    config.data.fake_classes = 3
+    return config
+
+
+@pytest.fixture
+def cpus():
+    return Slice("v5e:2x4", CHIPS["v5e"], jax.devices())
+
+
+def test_a_step_with_statistics_of_a_device_sums_over_devices_at_most_twice(config, cpus):
+    set_batch_per_chip(config, 4, chips=8)
+    config.model.norm_group_size = 4
+    found = compile_steps(config, cpus, ("train",), lambda _: None)["train"]
+    assert found.images == 4
+    assert found.collectives.keys() == {"all-reduce"}
+    sums = found.collectives["all-reduce"]
+    assert sums.count <= 2
+    # The gradient of each parameter, new statistics, and a few metrics.
+    model = create_model("mobilenet_v2", width=0.25, resolution=16, num_classes=3)
+    values = sum(leaf.size for leaf in jax.tree.leaves(split_model(model)[1:]))
+    assert 0 <= sums.bytes - 4 * values <= 4 * 8
+
+
+def test_both_batches_follow_the_chips():
+    config = base.get_config()
+    set_batch_per_chip(config, 128, chips=16)
+    assert config.batch_size == config.evaluation.batch_size == 2048
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_libtpu(), reason="libtpu is not installed: pip install -e '.[tpu]'")
+def test_the_command_compiles_for_a_slice(start_program):
+    command = start_program(
+        _REPOSITORY / "scripts" / "compile_ahead.py",
+        f"--config={_REPOSITORY / 'configs' / 'imagenet_v1.py'}",
+        "--topology=v5e:2x2",
+        "--batch_per_chip=8",
+        "--config.model.width=0.25",
+        "--config.model.resolution=32",
+        "--config.model.depth=shallow",
+        "--config.model.norm_group_size=8",
+        "--baseline=flax",
+        "--format=json",
+    )
+    out, err = command.communicate(timeout=3000)
+    assert command.returncode == 0, err
+    report = json.loads(out)
+    assert report["chips"] == 4
+    assert report["steps"].keys() == {"train", "eval", "flax"}
+    train = report["steps"]["train"]
+    assert train["hbm"]["fits"]
+    assert train["collectives"]["all-reduce"]["count"] <= 2
+    assert report["train_over_flax"]["flops"] < 1.2
