@@ -79,7 +79,7 @@ def test_an_image_that_cannot_be_decoded_is_named(config):
     for name, size in (("train", TRAIN), ("test", TEST)):
         checked = _check(config)[name]
         assert checked.faults == (f"1 of {size} images cannot be decoded",)
-        assert checked.findings.bad == ["record 4 (4.png): OpenCV cannot decode it"]
+        assert checked.findings.bad == ["record 4 (4.png): it is of no known format"]
         assert checked.findings.labels.total() == size
         assert "record 4 (4.png): OpenCV" in format_split_check(checked)
 
