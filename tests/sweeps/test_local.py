@@ -4,6 +4,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from mobilenet.sweeps.runs import read_runs
 
 _SHORT = "--base.total_steps=4"
@@ -13,6 +15,7 @@ def _starts(directory):
     return len(json.loads((directory / "environment.json").read_text())["starts"])
 
 
+@pytest.mark.slow
 def test_a_sweep_completes_what_it_can_and_runs_only_the_rest_again(tmp_path, start_sweep):
     workdir = tmp_path / "runs"
     rows = "chain([{'data.train_split': 'absent'}], seeds(2))"

@@ -127,6 +127,7 @@ def test_keys_that_come_later_leave_the_first_as_they_were():
     assert len(data) == len(keys)
 
 
+@pytest.mark.slow
 def test_eight_devices_augment_as_one():
     batch, key = _batch(16), jax.random.key(2)
     augment = make_augment(_config(**_ALL))

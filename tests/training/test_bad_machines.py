@@ -43,6 +43,7 @@ def on_small_disk(tmp_path):
     return prefix
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_is_one_sentence_and_old_checkpoints_stay(
     start_training, on_small_disk, tmp_path
 ):

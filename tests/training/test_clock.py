@@ -21,6 +21,7 @@ def clock_goes_back(monkeypatch):
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation", "clock_goes_back")
+@pytest.mark.slow
 def test_a_clock_that_goes_back_changes_nothing(config, tmp_path):
     first = time.time()
     assert time.time() < first - 3000

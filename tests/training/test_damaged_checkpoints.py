@@ -246,6 +246,7 @@ def _restored(config, workdir):
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_one_before_to_the_same_bits(config, tmp_path, caplog):
     def curve():
         return [

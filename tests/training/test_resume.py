@@ -34,6 +34,7 @@ def _steps(workdir):
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device")
+@pytest.mark.slow
 def test_kills_and_signals_anywhere_change_no_bit(
     start_tiny_training, start_tiny_evaluation, tmp_path
 ):

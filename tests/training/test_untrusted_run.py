@@ -57,6 +57,7 @@ def test_the_watch_sees_a_pickle_and_a_program(start_program, tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
+@pytest.mark.slow
 def test_evaluating_a_run_runs_nothing_of_it(data_dir, evaluate, tmp_path):
     config = small_config.get_config()
     config.data.data_dir = str(data_dir)
