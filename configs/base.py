@@ -53,6 +53,9 @@ def get_config() -> ConfigDict:
     model.norm_momentum = config_dict.placeholder(float)  # share of the old statistics kept
     model.norm_group_size = config_dict.placeholder(int)  # images; None: the whole global batch
     config.compute_dtype = "bfloat16"  # parameters, statistics, logits and loss stay float32
+    # V2: TPU kernels for expansions and the depthwise convolutions behind them (docs/tpu.md). They
+    # were compiled for TPUs and tested in an interpreter, but never run on one.
+    config.fused_expansions = False
 
     config.data = data = ConfigDict()
     data.name = "imagenet2012"  # any TFDS dataset with `image` and `label`

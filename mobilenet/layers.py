@@ -45,7 +45,7 @@ class ConvNorm(nnx.Module):
         layer, norm, kernel = self.layer, self.norm, self.kernel[...]
         if norm.use_running_average:
             return self._folded(x[None], *norm.moving(), residual)
-        if self._is_expansion():
+        if self.is_expansion():
             groups = norm.split(x)
             mean, var = linear_statistics(groups, kernel[0, 0])
             norm.follow(mean, var)
@@ -67,7 +67,7 @@ class ConvNorm(nnx.Module):
         outputs = shift_and_activate(outputs, shift, self.layer.activation)
         return outputs.reshape(-1, *outputs.shape[2:])
 
-    def _is_expansion(self) -> bool:
+    def is_expansion(self) -> bool:
         layer = self.layer
         is_pointwise = layer.operator == "conv" and (layer.kernel_size, layer.stride) == (1, 1)
         return is_pointwise and layer.out_channels >= _MIN_EXPANSION * layer.in_channels
@@ -80,6 +80,37 @@ class ConvNorm(nnx.Module):
         return convolve(
             x, kernel, stride=layer.stride, dilation=layer.dilation, padding=self.padding
         )
+
+
+def apply_fused(
+    expand: ConvNorm, depthwise: ConvNorm, x: Float[Array, "n h w c"]
+) -> Float[Array, "n h2 w2 d"]:
+    """Applies an expansion and the layer behind it in training, normalised over all images.
+
+    The same as one after the other, on TPU by kernels that never store the expansion. `can_fuse`
+    of `mobilenet.fused.operation` must hold.
+    """
+    # Only here: Pallas takes a moment to import, and few programs use it.
+    from mobilenet.fused.operation import fused_expansion
+
+    kernel, norm = expand.kernel[...][0, 0], depthwise.norm
+    mean, var = linear_statistics(x[None], kernel)
+    expand.norm.follow(mean, var)
+    factor, shift = expand.norm.affine(mean, var)
+    outputs, mean, var = fused_expansion(
+        x,
+        (kernel * factor).astype(x.dtype),
+        shift[0],
+        depthwise.kernel[...],
+        norm.scale[...],
+        norm.bias[...],
+        expand=expand.layer,
+        depthwise=depthwise.layer,
+        padding=depthwise.padding,
+        epsilon=norm.epsilon,
+    )
+    norm.follow(mean[None], var[None])
+    return outputs
 
 
 class Classifier(nnx.Module):

@@ -14,7 +14,7 @@ from mobilenet.architecture import ARCHITECTURES, Architecture
 from mobilenet.blocks import Block
 from mobilenet.errors import UserError
 from mobilenet.initialization import initialize
-from mobilenet.layers import Classifier, ConvNorm, scale_images
+from mobilenet.layers import Classifier, ConvNorm, apply_fused, scale_images
 from mobilenet.normalization import widen
 from mobilenet.weights.preprocessing import SLIM, Preprocessing
 
@@ -28,8 +28,13 @@ PUBLISHED_WIDTHS = {
 class BlockModule(nnx.Module):
     """The layers of one `Block`, each an attribute under its own name, and the shortcut."""
 
-    def __init__(self, block: Block, architecture: Architecture):
+    # Where the block has them.
+    expand: ConvNorm
+    depthwise: ConvNorm
+
+    def __init__(self, block: Block, architecture: Architecture, fused_expansion: bool = False):
         self.block = block
+        self.fused_expansion = fused_expansion and block.layers[0].name == "expand"
         for layer in block.layers:
             setattr(self, layer.name, ConvNorm(layer, architecture))
 
@@ -40,13 +45,29 @@ class BlockModule(nnx.Module):
 
         `last_expansion` is the expansion of the block before, where that has one.
         """
-        outputs, inputs = {}, x
-        for layer in self.block.layers:
+        outputs, inputs, layers = {}, x, self.block.layers
+        if self._fuses(x):
+            x = outputs[layers[1].name] = apply_fused(self.expand, self.depthwise, x)
+            layers = layers[2:]
+        for layer in layers:
             joined = self.block.shortcut == "expansion" and layer.name == "expand"
             x = getattr(self, layer.name)(x, last_expansion if joined else None)
             outputs[layer.name] = x
         outputs[""] = x + inputs if self.block.shortcut == "bottleneck" else x
         return outputs
+
+    def _fuses(self, x: Float[Array, "n h w c"]) -> bool:
+        """Whether the first two layers are one operation for such a batch."""
+        if not self.fused_expansion or self.depthwise.norm.use_running_average:
+            return False
+        # Only here: it imports Pallas, which takes a moment.
+        from mobilenet.fused.operation import can_fuse
+
+        return (
+            self.expand.is_expansion()
+            and self.depthwise.norm.group_size in (None, len(x))
+            and can_fuse(self.expand.layer, self.depthwise.layer, *x.shape[1:3])
+        )
 
 
 class MobileNet(nnx.Module):
@@ -55,6 +76,10 @@ class MobileNet(nnx.Module):
     Parameters are float32; convolutions compute in `dtype`. `model.train()` and `model.eval()`
     choose the behaviour of normalisation and dropout. A new module holds shapes: `create_model`
     initialises it, and `nnx.update` fills it with other values.
+
+    With `fused_expansions` training computes an expansion and the depthwise convolution behind it
+    as one operation where it can (`mobilenet.fused.operation`), for a TPU; weights and results are
+    the same.
     """
 
     def __init__(
@@ -62,12 +87,13 @@ class MobileNet(nnx.Module):
         architecture: Architecture,
         dtype: DTypeLike = jnp.float32,
         preprocessing: Preprocessing = SLIM,
+        fused_expansions: bool = False,
     ):
         self.architecture = architecture
         self.dtype = jnp.dtype(dtype)
         self.preprocessing = preprocessing
         for block in architecture.blocks:
-            setattr(self, block.name, BlockModule(block, architecture))
+            setattr(self, block.name, BlockModule(block, architecture, fused_expansions))
         if architecture.num_classes:
             self.logits = Classifier(
                 architecture.feature_channels,
@@ -127,6 +153,11 @@ class MobileNet(nnx.Module):
             found["pool"] = features
         if "logits" in wanted:
             found["logits"] = self.logits(features, dropout_key)
+        if missing := wanted - set(found):
+            raise UserError(
+                f"endpoint {sorted(missing)[0]!r}: fused expansions are never stored in training; "
+                "build the network without fused_expansions."
+            )
         return found
 
 

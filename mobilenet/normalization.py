@@ -98,52 +98,80 @@ def normalize_groups(
     return _forward(x, scale, bias, epsilon, activation)[0]
 
 
-class _Residuals(NamedTuple):
+class Residuals(NamedTuple):
+    """What the gradient is made of: x [g n h w c], scale and bias [c], the statistics [g c]."""
+
     x: jax.Array
     scale: jax.Array
     bias: jax.Array
     mean: jax.Array
     inverse: jax.Array  # 1 / standard deviation
 
+    def factor(self) -> jax.Array:
+        return self.inverse * self.scale[None]
+
     def normalized(self) -> jax.Array:
-        factor = self.inverse * self.scale[None]
+        factor = self.factor()
         return widen(self.x) * per_group(factor) + per_group(self.bias[None] - self.mean * factor)
+
+    def result(self, activation: str) -> jax.Array:
+        return ACTIVATIONS[activation](self.normalized()).astype(self.x.dtype)
 
 
 def _forward(
     x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float, activation: str
-) -> tuple[tuple[jax.Array, jax.Array, jax.Array], _Residuals]:
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
     values = widen(x)
     mean = _sum(values) / _count(x)
     var = jnp.maximum(_sum(jnp.square(values)) / _count(x) - jnp.square(mean), 0)
-    residuals = _Residuals(x, scale, bias, mean, lax.rsqrt(var + epsilon))
-    result = ACTIVATIONS[activation](residuals.normalized())
-    return (result.astype(x.dtype), mean, var), residuals
+    residuals = Residuals(x, scale, bias, mean, lax.rsqrt(var + epsilon))
+    return (residuals.result(activation), mean, var), residuals
 
 
 def _backward(
     _epsilon: float,
     activation: str,
-    residuals: _Residuals,
+    residuals: Residuals,
     gradients: tuple[jax.Array, jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     # XLA would compute whatever made these once for the sums and once more below.
     x, dy = compute_once_on_cpu((residuals.x, gradients[0]))
-    residuals = residuals._replace(x=x)
-    if activation != "linear":
-        dy = compute_once_on_cpu(jnp.where(passes(residuals.normalized(), activation), dy, 0))
-    centred, dy = widen(x) - per_group(residuals.mean), widen(dy)
-    by_bias = _sum(dy)
-    by_scale = _sum(dy * centred) * residuals.inverse
-    # Ioffe and Szegedy, 1502.03167, section 3, with the terms of each pixel collected.
-    factor = residuals.inverse * residuals.scale[None]
-    slope = factor * residuals.inverse * by_scale / _count(x)
-    dx = dy * per_group(factor) - centred * per_group(slope)
-    dx = dx - per_group(factor * by_bias / _count(x))
-    return dx.astype(x.dtype), by_scale.sum(0), by_bias.sum(0)
+    gradient = gradient_parts(residuals._replace(x=x), dy, activation)
+    dx = widen(gradient.dy) * per_group(gradient.factor)
+    dx = dx - (widen(x) - per_group(residuals.mean)) * per_group(gradient.slope)
+    dx = dx - per_group(gradient.offset)
+    return dx.astype(x.dtype), gradient.by_scale, gradient.by_bias
 
 
 normalize_groups.defvjp(_forward, _backward)
+
+
+class GradientParts(NamedTuple):
+    """The gradient by x is dy * factor - (x - mean) * slope - offset.
+
+    Ioffe and Szegedy, 1502.03167, section 3, with the terms of each pixel collected.
+    """
+
+    dy: jax.Array  # before the activation, of the type of x
+    factor: jax.Array
+    slope: jax.Array
+    offset: jax.Array
+    by_scale: jax.Array
+    by_bias: jax.Array
+
+
+def gradient_parts(residuals: Residuals, dy: jax.Array, activation: str) -> GradientParts:
+    """Returns all of the gradient that takes sums over pixels, from that by the result."""
+    if activation != "linear":
+        dy = compute_once_on_cpu(jnp.where(passes(residuals.normalized(), activation), dy, 0))
+    centred, wide = widen(residuals.x) - per_group(residuals.mean), widen(dy)
+    by_bias = _sum(wide)
+    by_scale = _sum(wide * centred) * residuals.inverse
+    factor, count = residuals.factor(), _count(residuals.x)
+    slope = factor * residuals.inverse * by_scale / count
+    return GradientParts(
+        dy, factor, slope, factor * by_bias / count, by_scale.sum(0), by_bias.sum(0)
+    )
 
 
 def widen(x: Array) -> Array:

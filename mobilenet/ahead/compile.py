@@ -118,12 +118,16 @@ def _compile(step: str, lowered: Any, images: int, chips: Slice) -> StepCost:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         # XLA: "Ran out of memory in memory space hbm. Used 20.75G of 15.75G hbm."
-        used = re.search(r"Used (\S+) of (\S+) hbm", str(error))
+        used = re.search(r"Used (\S+) of (\S+) (hbm|vmem)", str(error))
         if used is None:
             raise
+        needs = f"XLA wants {used[1]} of {used[2]}"
+        if used[3] == "vmem":
+            reason = f"{needs} of the chip's own memory. Set config.fused_expansions=False."
+        else:
+            reason = f"{needs} HBM. Take fewer images a chip."
         raise UserError(
-            f"The step {step!r} with {images} images a chip does not fit {chips.name}: XLA wants "
-            f"{used[1]} of {used[2]} HBM. Take fewer images a chip."
+            f"The step {step!r} with {images} images a chip does not fit {chips.name}: {reason}"
         ) from error
     seconds = time.perf_counter() - started
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()

@@ -96,8 +96,12 @@ def build_network(
         raise ConfigError(
             f"config.compute_dtype must be float32 or bfloat16, not {config.compute_dtype!r}."
         )
-    module = MobileNet(architecture, jnp.dtype(config.compute_dtype))
     mesh = mesh or meshes.make_mesh()
+    module = MobileNet(
+        architecture,
+        jnp.dtype(config.compute_dtype),
+        fused_expansions=config.fused_expansions,
+    )
     in_groups = architecture.norm_group_size is not None and mesh.size > 1
     functions, _, _ = split_model(module, mesh if in_groups else None)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
@@ -134,6 +138,9 @@ def build_experiment(
         accumulation_steps=config.optimizer.accumulation_steps,
         norm_group_size=network.architecture.norm_group_size,
     )
+    if config.fused_expansions:
+        parts = mesh.size * config.optimizer.accumulation_steps
+        _check_fused_expansions(network.architecture, mesh, config.batch_size // parts)
     check_ema_decay(config.ema_decay)
     if not 0 <= config.label_smoothing < 1:
         raise ConfigError(
@@ -180,3 +187,21 @@ def build_experiment(
         abstract_state=jax.eval_shape(create, *shapes),
         make_state=make_state,
     )
+
+
+def _check_fused_expansions(architecture: Architecture, mesh: Mesh, images: int) -> None:
+    """Raises ConfigError where a device could not use the kernels for its `images` of a step."""
+    group, reason = architecture.norm_group_size, None
+    if architecture.name != "mobilenet_v2":
+        reason = f"{architecture.name} has no expansions"
+    elif any(block.shortcut == "expansion" for block in architecture.blocks):
+        reason = "shortcuts between expansions need them stored"
+    elif mesh.devices.flat[0].platform == "gpu":
+        reason = "the kernels are those of TPUs"
+    elif group != images and (mesh.size > 1 or group is not None):
+        reason = (
+            "each device must normalise all its images of a step as one group: set "
+            f"config.model.norm_group_size={images}"
+        )
+    if reason is not None:
+        raise ConfigError(f"config.fused_expansions=True: {reason}.")

@@ -11,6 +11,7 @@ from mobilenet.ahead.chips import CHIPS
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
 from mobilenet.ahead.topology import Slice, has_libtpu
 from mobilenet.architecture import V2_ROWS
+from mobilenet.errors import UserError
 from mobilenet.functional import split_model
 from mobilenet.models import create_model
 
@@ -53,6 +54,32 @@ def test_both_batches_follow_the_chips():
     config = base.get_config()
     set_batch_per_chip(config, 128, chips=16)
     assert config.batch_size == config.evaluation.batch_size == 2048
+
+
+@pytest.mark.parametrize(
+    ("memory", "message"),
+    [
+        ("hbm. Used 20.75G of 15.75G hbm", "wants 20.75G of 15.75G HBM. Take fewer images a chip."),
+        (
+            "vmem. Used 18.42M of 16.00M vmem",
+            "wants 18.42M of 16.00M of the chip's own memory. Set config.fused_expansions=False.",
+        ),
+    ],
+)
+def test_a_step_that_does_not_fit(config, cpus, monkeypatch, memory, message):
+    def compile_too_much(_lowered):
+        raise jax.errors.JaxRuntimeError(
+            "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
+            f"space {memory}. Exceeded its capacity."
+        )
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compile_too_much)
+    with pytest.raises(UserError) as error:
+        compile_steps(config, cpus, ("eval",), lambda _: None)
+    images = config.evaluation.batch_size // 8
+    assert str(error.value) == (
+        f"The step 'eval' with {images} images a chip does not fit v5e:2x4: XLA {message}"
+    )
 
 
 @pytest.mark.slow

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from small_config import get_config
 
+from mobilenet.architecture import V2_ROWS
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError
+from mobilenet.fused.operation import fused_expansion
 from mobilenet.training.experiment import build_experiment, build_network
 from mobilenet.training.mesh import replicated, split_over_images
 
@@ -138,3 +140,39 @@ def test_groups_of_normalisation_stay_on_their_device(group_size, communicates):
     assert ("all-reduce" in text) == communicates
     for operation in ("all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
         assert operation not in text
+
+
+V2 = {"model.name": "mobilenet_v2", "model.depth": None, "fused_expansions": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fused_expansions": True}, "mobilenet_v1 has no expansions"),
+        (V2 | {"model.shortcut": "expansion"}, "shortcuts between expansions need them stored"),
+        (V2, "each device must normalise all .* set config.model.norm_group_size=2"),
+        (V2 | {"model.norm_group_size": 1}, ".* set config.model.norm_group_size=2"),
+    ],
+)
+def test_expansions_that_cannot_be_fused(build, changes, message):
+    with pytest.raises(ConfigError, match=r"config\.fused_expansions=True: " + message):
+        build(**changes)
+
+
+def test_a_network_with_fused_expansions_calls_their_kernels(build, monkeypatch):
+    monkeypatch.setattr("mobilenet.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
+    experiment = build(**V2, **{"model.norm_group_size": 2})
+    seen = []
+    really = fused_expansion
+
+    def spy(x, *args, **options):
+        seen.append(x.shape)
+        return really(x, *args, **options)
+
+    monkeypatch.setattr("mobilenet.fused.operation.fused_expansion", spy)
+    state = experiment.abstract_state
+    images = jax.ShapeDtypeStruct((16, 16, 16, 3), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    jax.eval_shape(experiment.network.functions.train, state.params, state.batch_stats, images, key)
+    # Each device's own two images, behind a stem of stride 2.
+    assert seen == [(2, 8, 8, 8), (2, 4, 4, 8)]
