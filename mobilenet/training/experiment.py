@@ -23,6 +23,7 @@ from mobilenet.training.optimizer import make_optimizer
 from mobilenet.training.schedule import make_schedule
 from mobilenet.training.state import TrainState, create_state
 from mobilenet.training.step import EvalStep, TrainStep, make_eval_step, make_train_step
+from mobilenet.training.traced_step import TracedStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,11 +172,14 @@ def build_experiment(
         weights = load_initial_weights(config, network.module)
         return jax.jit(create, out_shardings=whole)(*weights)
 
-    train_step = jax.jit(
+    train_step = TracedStep(
         make_train_step(network.functions, optimizer, schedule, config),
-        in_shardings=(whole, split),
-        out_shardings=(whole, whole),
-        donate_argnums=0,
+        functools.partial(
+            jax.jit, in_shardings=(whole, split), out_shardings=(whole, whole), donate_argnums=0
+        ),
+        config.to_json(),
+        network.architecture.blocks,
+        (total_steps, steps_per_epoch, mesh.size),
     )
     return Experiment(
         network=network,
