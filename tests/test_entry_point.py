@@ -10,12 +10,6 @@ import pytest
 _ROOT = pathlib.Path(__file__).parents[1]
 
 
-def _run(*command):
-    return subprocess.run(
-        [sys.executable, *command], cwd=_ROOT, capture_output=True, text=True, timeout=120
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -38,16 +32,16 @@ def _run(*command):
         ),
     ],
 )
-def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
-    result = _run("train.py", f"--workdir={tmp_path / 'run'}", *arguments)
+def test_a_mistake_is_one_sentence(run_script, tmp_path, arguments, sentence):
+    result = run_script("train.py", f"--workdir={tmp_path / 'run'}", *arguments)
     assert result.returncode == 1
     assert result.stderr.startswith(sentence)
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_costs_are_one_json_object():
-    result = _run(
+def test_costs_are_one_json_object(run_script):
+    result = run_script(
         "scripts/count_cost.py",
         "--model=mobilenet_v2",
         "--width=0.35",
@@ -63,8 +57,8 @@ def test_costs_are_one_json_object():
     assert cost["peak_activation_bytes"] == 2 * 48 * (48**2 + 24**2)
 
 
-def test_a_layer_table_has_a_row_for_every_layer():
-    result = _run("scripts/count_cost.py", "--model=mobilenet_v1_025", "--layers")
+def test_a_layer_table_has_a_row_for_every_layer(run_script):
+    result = run_script("scripts/count_cost.py", "--model=mobilenet_v1_025", "--layers")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == [
@@ -75,7 +69,16 @@ def test_a_layer_table_has_a_row_for_every_layer():
     assert len(lines) == 1 + 27 + 2 + 1 + 1 + 4
 
 
-def test_a_bad_knob_is_named_with_what_it_may_be():
-    result = _run("scripts/count_cost.py", "--bottleneck=tanh")
+def test_a_bad_knob_is_named_with_what_it_may_be(run_script):
+    result = run_script("scripts/count_cost.py", "--bottleneck=tanh")
     assert result.returncode == 1
     assert result.stderr == "error: bottleneck='tanh': must be one of linear, relu6.\n"
+
+
+def test_a_new_process_says_the_same(tmp_path):
+    """Those above have done the imports before."""
+    words = (f"--workdir={tmp_path / 'run'}", "--config=configs/quickstart.py", "width=2")
+    command = (sys.executable, "train.py", *words)
+    result = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: 'width=2' is no flag: flags start with --.\n"

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 from decimal import Decimal
 
 import pytest
@@ -193,18 +191,11 @@ def test_an_unknown_table_is_one_sentence():
         build_tables(["v1_2", "v2_5"])
 
 
-def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, "scripts/paper_tables.py", *arguments],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+_SCRIPT = "scripts/paper_tables.py"
 
 
-def test_the_script_prints_all_tables_and_what_is_left_out():
-    result = _run()
+def test_the_script_prints_all_tables_and_what_is_left_out(run_script):
+    result = run_script(_SCRIPT)
     assert result.returncode == 0, result.stderr
     assert "V2 tables 5 to 7: SSDLite and DeepLabv3" in result.stdout
     line = next(x for x in result.stdout.splitlines() if x.startswith("Conv MobileNet"))
@@ -212,8 +203,8 @@ def test_the_script_prints_all_tables_and_what_is_left_out():
     assert "  [1] 4866.3 without the classifier. " in result.stdout
 
 
-def test_the_script_prints_chosen_tables_as_json():
-    result = _run("--tables=v2_4,v1_7", "--format=json")
+def test_the_script_prints_chosen_tables_as_json(run_script):
+    result = run_script(_SCRIPT, "--tables=v2_4,v1_7", "--format=json")
     assert result.returncode == 0, result.stderr
     tables = json.loads(result.stdout)["tables"]
     assert [table["name"] for table in tables] == ["v2_4", "v1_7"]
@@ -221,8 +212,8 @@ def test_the_script_prints_chosen_tables_as_json():
     assert (cell["ours"], cell["published"], cell["verdict"]) == ("568.7", "575", "differs")
 
 
-def test_the_script_prints_markdown_of_equal_columns():
-    result = _run("--tables=v1_4", "--format=markdown")
+def test_the_script_prints_markdown_of_equal_columns(run_script):
+    result = run_script(_SCRIPT, "--tables=v1_4", "--format=markdown")
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
     assert len(lines) == 4
@@ -230,8 +221,8 @@ def test_the_script_prints_markdown_of_equal_columns():
     assert "| Conv MobileNet | 4867.3 | 4866 ~ [1] | 29.29 | 29.3 = |" in lines
 
 
-def test_the_script_answers_a_wrong_name_in_one_sentence():
-    result = _run("--tables=v1_12")
+def test_the_script_answers_a_wrong_name_in_one_sentence(run_script):
+    result = run_script(_SCRIPT, "--tables=v1_12")
     assert result.returncode == 1
     assert result.stderr.startswith("error: 'v1_12' is no table: choose from v1_1, ")
     assert len(result.stderr.splitlines()) == 1

@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from configs import base
 from mobilenet.ahead.chips import CHIPS
@@ -16,6 +17,15 @@ from mobilenet.functional import split_model
 from mobilenet.models import create_model
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def cache_as_before():
+    """`compile_steps` switches the cache of compiled programs off, for later tests too."""
+    before = jax.config.values["jax_enable_compilation_cache"]
+    yield
+    jax.config.update("jax_enable_compilation_cache", before)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture

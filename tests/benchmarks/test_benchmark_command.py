@@ -36,8 +36,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("train_step", "--peers=mxnet"), "--peers: train_step has no peer 'mxnet'; choose from"),
     ],
 )
-def test_a_mistake_is_answered_by_one_sentence(arguments, message):
-    result = run(*arguments)
+def test_a_mistake_is_answered_by_one_sentence(run_script, arguments, message):
+    result = run_script("scripts/benchmark.py", *arguments)
     assert result.returncode == 1
     assert result.stderr.startswith(f"error: {message}")
     assert result.stderr.count("\n") == 1

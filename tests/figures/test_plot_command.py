@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 import xml.etree.ElementTree
 
 import cv2
@@ -36,22 +34,19 @@ def _plot(name, out, *, given=(), **options):
     plot([name], out, {**_OPTIONS, **options}, given)
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "plot.py"), *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-
-
-def test_the_command_writes_a_picture(tmp_path):
+def test_the_command_writes_a_picture(run_script, tmp_path):
     out = tmp_path / "new" / "cost.png"
-    result = _run("cost_breakdown", f"--out={out}")
+    result = run_script("scripts/plot.py", "cost_breakdown", f"--out={out}")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     height, width, _ = cv2.imread(str(out)).shape
     # 200 dots for each inch of 7.6 x 3.7.
     assert (width, height) == (1520, 740)
 
 
-def test_the_command_answers_a_mistake_by_one_sentence(tmp_path):
-    result = _run("memory", f"--out={tmp_path / 'memory.png'}", "--runs=runs")
+def test_the_command_answers_a_mistake_by_one_sentence(run_script, tmp_path):
+    result = run_script(
+        "scripts/plot.py", "memory", f"--out={tmp_path / 'memory.png'}", "--runs=runs"
+    )
     assert result.returncode == 1
     assert result.stderr == "error: --runs means nothing to memory: leave it out.\n"
     assert not any(tmp_path.iterdir())

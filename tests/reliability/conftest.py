@@ -20,11 +20,11 @@ def data_dir(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture
-def start_soak(start_program, data_dir):
+def start_soak(start_warm_program, data_dir):
     """Starts scripts/soak.py on a tiny run."""
 
     def start(workdir: pathlib.Path, *flags: str):
-        return start_program(
+        return start_warm_program(
             pathlib.Path(__file__).with_name("tiny_soak.py"),
             f"--config={TRAINING / 'small_config.py'}",
             f"--config.data.data_dir={data_dir}",

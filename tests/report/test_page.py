@@ -8,8 +8,6 @@ import json
 import math
 import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 from synthetic_runs import make_run, make_sweep
@@ -200,20 +198,10 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
         write_page([make_run()], tmp_path / "file" / "page.html")
 
 
-def _report(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, _ROOT / "scripts" / "report.py", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_the_command_writes_the_page(tmp_path):
+def test_the_command_writes_the_page(run_script, tmp_path):
     lines = [to_line(make_run(width=width)) + "\n" for width in (0.5, 1.0)]
     (tmp_path / "runs.jsonl").write_text("".join(lines))
-    result = _report("runs.jsonl", "--out=page.html", cwd=tmp_path)
+    result = run_script("scripts/report.py", "runs.jsonl", "--out=page.html", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "Wrote page.html: open it in a browser.\n"
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -227,9 +215,9 @@ def test_the_command_writes_the_page(tmp_path):
         (("empty",), "error: There is no complete run in empty"),
     ],
 )
-def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
+def test_a_mistake_is_one_sentence(run_script, tmp_path, arguments, sentence):
     (tmp_path / "empty").mkdir()
-    result = _report(*arguments, cwd=tmp_path)
+    result = run_script("scripts/report.py", *arguments, cwd=tmp_path)
     assert result.returncode == 1
     assert result.stderr.startswith(sentence)
     assert len(result.stderr.splitlines()) == 1

@@ -1,16 +1,14 @@
 """A sweep's parts: a base config on a small dataset, and runs as their files hold them."""
 
 import copy
-import os
 import pathlib
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from mobilenet.sweeps.runs import Run
 from tests.training.stripes import write_stripes
+from tests.warm_start import WarmProgram
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -30,44 +28,33 @@ def base_file() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def start_sweep(tmp_path_factory, data_dir, base_file) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts scripts/sweep.py on a workdir and rows, given as the text of a sweep file's list."""
-    environment = os.environ | {
-        "XLA_FLAGS": "",
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    started: list[subprocess.Popen] = []
+def start_sweep(start_warm_program, data_dir, base_file) -> Callable[..., WarmProgram]:
+    """Starts scripts/sweep.py on a workdir and rows, given as the text of a sweep file's list.
 
-    def start(workdir: pathlib.Path, rows: str, *flags: str) -> subprocess.Popen:
+    `script` is a copy of it: it starts the train.py beside its folder.
+    """
+
+    def start(
+        workdir: pathlib.Path,
+        rows: str,
+        *flags: str,
+        script: pathlib.Path = _REPOSITORY / "scripts" / "sweep.py",
+    ) -> WarmProgram:
         sweep_file = workdir.parent / f"{workdir.name}_rows.py"
         sweep_file.write_text(
             "from mobilenet.sweeps import chain, product, seeds, zipped\n"
             f"def get_rows(base):\n    return {rows}\n"
         )
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "scripts/sweep.py",
-                f"--sweep={sweep_file}",
-                f"--base={base_file}",
-                f"--base.data.data_dir={data_dir}",
-                f"--workdir={workdir}",
-                *flags,
-            ],
-            cwd=_REPOSITORY,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        return start_warm_program(
+            script,
+            f"--sweep={sweep_file}",
+            f"--base={base_file}",
+            f"--base.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+            *flags,
         )
-        started.append(process)
-        return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 _CONFIG = {

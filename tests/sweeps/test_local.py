@@ -1,6 +1,8 @@
 """scripts/sweep.py on real runs of seconds: complete, failed, started again, stopped."""
 
 import json
+import pathlib
+import shutil
 import signal
 import time
 
@@ -8,6 +10,7 @@ import pytest
 
 from mobilenet.sweeps.runs import read_runs
 
+_ROOT = pathlib.Path(__file__).parents[2]
 _SHORT = "--base.total_steps=4"
 
 
@@ -38,10 +41,22 @@ def test_a_sweep_completes_what_it_can_and_runs_only_the_rest_again(tmp_path, st
     assert [_starts(workdir / f"seed={seed}") for seed in (0, 1, 2)] == [1, 1, 1]
 
 
-def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(tmp_path, start_sweep):
+@pytest.fixture
+def tiny_sweep(tmp_path):
+    """A copy of scripts/sweep.py whose runs have the network of the fixture `tiny_network`."""
+    (tmp_path / "scripts").mkdir()
+    words = [str(_ROOT / name) for name in ("tests/training/tiny_program.py", "train.py")]
+    (tmp_path / "train.py").write_text(
+        f"import runpy, sys\nsys.argv[:1] = {words}\n"
+        f"runpy.run_path({words[0]!r}, run_name='__main__')\n"
+    )
+    return pathlib.Path(shutil.copy(_ROOT / "scripts" / "sweep.py", tmp_path / "scripts"))
+
+
+def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(tmp_path, start_sweep, tiny_sweep):
     workdir = tmp_path / "runs"
     long = ("--base.total_steps=100000", "--base.evaluation.every_steps=100000")
-    sweep = start_sweep(workdir, "seeds(2)", *long)
+    sweep = start_sweep(workdir, "seeds(2)", *long, script=tiny_sweep)
     metrics = workdir / "seed=0" / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.read_text().count("\n") > 3):

@@ -3,9 +3,6 @@
 import csv
 import io
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -60,26 +57,16 @@ def test_latex_escapes_what_it_reads_as_commands(runs):
     assert lines[4] == r"0.5 & 3 & 52.00 $\pm$ 2.00 & 0.700 & 2.00 & 1 min 01 s \\"
 
 
-def _results(*arguments):
-    return subprocess.run(
-        [sys.executable, "scripts/results.py", *map(str, arguments)],
-        cwd=pathlib.Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-def test_lines_go_through_the_command_unchanged(tmp_path, runs):
+def test_lines_go_through_the_command_unchanged(run_script, tmp_path, runs):
     path = tmp_path / "runs.jsonl"
     path.write_text("".join(to_line(run) + "\n" for run in runs))
-    done = _results(path, "--format=jsonl")
+    done = run_script("scripts/results.py", path, "--format=jsonl")
     assert done.returncode == 0, done.stderr
     assert done.stdout == path.read_text()
 
 
-def test_no_path_is_a_sentence():
-    done = _results()
+def test_no_path_is_a_sentence(run_script):
+    done = run_script("scripts/results.py")
     assert done.returncode == 1
     assert done.stderr.startswith("error: Name at least one run directory")
     assert len(done.stderr.splitlines()) == 1

@@ -13,6 +13,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import AxisType, Mesh
 
 from mobilenet.architecture import V1_ROWS
+from tests.warm_start import WarmProgram
 
 _HERE = pathlib.Path(__file__).parent
 _REPOSITORY = _HERE.parents[1]
@@ -64,38 +65,40 @@ def cached_compilation(compiled_programs) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def start_training(start_program, data_dir) -> Callable[..., subprocess.Popen]:
-    """Starts train.py on a run directory."""
+    """Starts train.py on a run directory; `is_tiny`: with the network of `tiny_network`."""
 
-    def start(workdir: pathlib.Path, *flags: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen:
-        arguments = _training_flags(data_dir, workdir)
-        return start_program(_REPOSITORY / "train.py", *arguments, *flags, prefix=prefix)
+    def start(
+        workdir: pathlib.Path, *flags: str, prefix: tuple[str, ...] = (), is_tiny: bool = False
+    ) -> subprocess.Popen:
+        script, *words = [_HERE / "tiny_program.py"] * is_tiny + [_REPOSITORY / "train.py"]
+        arguments = (*map(str, words), *_training_flags(data_dir, workdir), *flags)
+        return start_program(script, *arguments, prefix=prefix)
 
     return start
 
 
 @pytest.fixture(scope="session")
-def start_tiny_training(start_program, data_dir) -> Callable[..., subprocess.Popen]:
-    """Starts train.py on a run directory, with the network of `tiny_network`.
+def start_tiny_training(start_warm_program, data_dir) -> Callable[..., WarmProgram]:
+    """Starts train.py on a run directory, with the network of `tiny_network`, imports done.
 
     `signals` are three words for interrupting.py: which signal is sent, where, and at which step.
     """
 
-    def start(
-        workdir: pathlib.Path, *flags: str, signals: tuple[str, ...] = ()
-    ) -> subprocess.Popen:
+    def start(workdir: pathlib.Path, *flags: str, signals: tuple[str, ...] = ()) -> WarmProgram:
         script = _HERE / "interrupting.py" if signals else _REPOSITORY / "train.py"
         arguments = _training_flags(data_dir, workdir)
-        return start_program(_HERE / "tiny_program.py", str(script), *signals, *arguments, *flags)
+        words = (str(script), *signals, *arguments, *flags)
+        return start_warm_program(_HERE / "tiny_program.py", *words)
 
     return start
 
 
 @pytest.fixture(scope="session")
-def start_tiny_evaluation(start_program) -> Callable[..., subprocess.Popen]:
+def start_tiny_evaluation(start_warm_program) -> Callable[..., WarmProgram]:
     """Starts eval.py with flags, with the network of `tiny_network`."""
 
-    def start(*flags: str) -> subprocess.Popen:
-        return start_program(_HERE / "tiny_program.py", str(_REPOSITORY / "eval.py"), *flags)
+    def start(*flags: str) -> WarmProgram:
+        return start_warm_program(_HERE / "tiny_program.py", str(_REPOSITORY / "eval.py"), *flags)
 
     return start
 

@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_with_metrics_is_one_sentence(start_training, on_sm
     run = tmp_path / "run"
     flags = ("--config.total_steps=1000000", "--config.checkpoint.every_steps=1000000")
     flags += ("--config.evaluation.every_steps=1000000",)
-    process = start_training(run, *flags, prefix=on_small_disk("size=40k"))
+    process = start_training(run, *flags, prefix=on_small_disk("size=40k"), is_tiny=True)
     error, errors = _only_error(process)
     assert error == (
         f"error: Cannot write {run}/metrics.jsonl: the disk is full: free some space and start "
@@ -103,7 +103,7 @@ def test_a_file_that_may_not_grow_is_one_sentence(start_training, tmp_path):
 
 
 def test_a_read_only_file_system_is_one_sentence(start_training, on_small_disk, tmp_path):
-    process = start_training(tmp_path / "run", prefix=on_small_disk("ro"))
+    process = start_training(tmp_path / "run", prefix=on_small_disk("ro"), is_tiny=True)
     error, errors = _only_error(process)
     assert errors.splitlines()[-1] == error
     assert error == (

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture(scope="module")
-def start_hosts(start_program, data_dir):
+def start_hosts(start_warm_program, data_dir):
     """Starts a process for each host of a run and waits; returns status, output, errors of each.
 
     By the number of a process, `signals` has three words for interrupting.py, and `flags` what this
@@ -46,14 +46,13 @@ def start_hosts(start_program, data_dir):
         processes = []
         for index in range(count):
             number = devices[index] if isinstance(devices, list) else devices
-            xla_flags = f"XLA_FLAGS=--xla_force_host_platform_device_count={number}"
             hosts = (
                 f"--coordinator_address=127.0.0.1:{port}",
                 f"--num_processes={count}",
                 f"--process_id={index}",
             )
             words = (signals or {}).get(index, ())
-            process = start_program(
+            process = start_warm_program(
                 _HERE / "tiny_program.py",
                 str(_HERE / "interrupting.py" if words else _REPOSITORY / "train.py"),
                 *words,
@@ -63,7 +62,7 @@ def start_hosts(start_program, data_dir):
                 *(hosts if count > 1 else ()),
                 *_CONFIG,
                 *(flags or {}).get(index, ()),
-                prefix=("env", xla_flags),
+                variables={"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"},
             )
             processes.append(process)
         ends = [process.communicate(timeout=_SECONDS) for process in processes]

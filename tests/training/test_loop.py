@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 import signal
 
 import numpy as np
@@ -143,7 +142,7 @@ def test_a_signal_in_the_last_evaluation_leaves_it_to_the_next_start(config, tmp
     config.total_steps = 3
 
     def interrupted(*arguments, **keywords):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         return evaluate(*arguments, **keywords)
 
     monkeypatch.setattr(loop, "evaluate", interrupted)

@@ -37,12 +37,13 @@ _LINEAR = Functions(
 _PARAMS = {"kernel": jnp.asarray(np.random.default_rng(1).normal(size=(3, _CLASSES)), jnp.float32)}
 
 
+_DEFAULTS = {"label_smoothing": 0.1, "augment.mixup_alpha": 1.0, "optimizer.accumulation_steps": 1}
+
+
 def _config(**changes):
     config = get_config()
     config.ema_decay = None
-    config.label_smoothing = 0.1
-    config.augment.mixup_alpha = 1.0
-    config.update_from_flattened_dict(changes)
+    config.update_from_flattened_dict({**_DEFAULTS, **changes})
     return config
 
 
@@ -63,8 +64,15 @@ def _compiled_step(**changes):
     return jax.jit(make_train_step(_LINEAR, optax.sgd(_SCHEDULE), _SCHEDULE, _config(**changes)))
 
 
+@functools.cache
+def _compiled_augment():
+    return jax.jit(make_augment(_config().augment))
+
+
 def _take_step(batch, **changes):
-    parts = changes.get("optimizer.accumulation_steps", 1)
+    # Tests that say the same share a program, whichever part of it they say.
+    changes = {**_DEFAULTS, **changes}
+    parts = changes["optimizer.accumulation_steps"]
     stats = {"images": jnp.zeros((len(batch["mask"]) // parts, 4, 4, 3))}
     state = create_state(_PARAMS, stats, optax.sgd(_SCHEDULE), with_ema=False)
     return _compiled_step(**changes)(state, batch)
@@ -96,14 +104,16 @@ def test_the_loss_is_that_of_both_labels_by_their_shares(smoothing):
     config, batch = _config(), _batch(8, valid=6)
     _, metrics = _take_step(batch, label_smoothing=smoothing)
     keys = split_key(step_key(config.seed, 0))
-    losses, hits = _expected(batch, *jax.jit(make_augment(config.augment))(batch, keys), smoothing)
+    losses, hits = _expected(batch, *_compiled_augment()(batch, keys), smoothing)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(metrics["top1"], np.mean(hits), rtol=1e-6)
     assert metrics["images"] == 6
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("key", ["augment.mixup_alpha", "augment.cutmix_alpha"])
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [("augment.mixup_alpha", 1), ("augment.mixup_alpha", 2), ("augment.cutmix_alpha", 2)],
+)
 def test_masked_images_weigh_nothing(key, parts):
     changes = {"augment.mixup_alpha": 0.0, key: 1.0, "optimizer.accumulation_steps": parts}
     batch = _batch(8, valid=5)
@@ -127,7 +137,7 @@ def test_a_micro_batch_is_mixed_within_itself():
         for name, value in split_batch(batch, 2).items():
             np.testing.assert_array_equal(value[index], micro[name])
         keys = split_key(micro_batch_key(step_key(config.seed, 0), index))
-        images, mixture = jax.jit(make_augment(config.augment))(micro, keys)
+        images, mixture = _compiled_augment()(micro, keys)
         np.testing.assert_array_equal(mixture.others, np.roll(micro["labels"], 1))
         losses += _expected(micro, images, mixture, 0.1)[0]
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)

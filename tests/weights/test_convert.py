@@ -1,6 +1,5 @@
 """Weights written for other libraries: what the files hold, and what is refused."""
 
-import pathlib
 import pickletools
 import zipfile
 
@@ -222,12 +221,12 @@ def test_a_run_is_converted_with_its_own_weights_and_images(run, tmp_path):
         load_run(directory, checkpoint="best")
 
 
-def test_the_command_prints_the_python_that_loads_the_file(run, tmp_path, start_program):
-    script, out = pathlib.Path("scripts/convert_weights.py"), tmp_path / "x.h5"
-    process = start_program(script, f"--from={run[0]}", "--ema=false", "--to=keras", f"--out={out}")
-    output, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert f"weights={str(out)!r}" in output
+def test_the_command_prints_the_python_that_loads_the_file(run, tmp_path, run_script):
+    out = tmp_path / "x.h5"
+    flags = (f"--from={run[0]}", "--ema=false", "--to=keras", f"--out={out}")
+    result = run_script("scripts/convert_weights.py", *flags)
+    assert result.returncode == 0, result.stderr
+    assert f"weights={str(out)!r}" in result.stdout
     again = load_pretrained("mobilenet_v1_025", f"keras:{out}", 10).model
     jax.tree.map(np.testing.assert_array_equal, _leaves(again), _leaves(run[1]))
 

@@ -1,7 +1,9 @@
 """What eval.py --weights does: whose classes, whose preprocessing."""
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import AxisType, Mesh
 from toy_records import write_images
 
 from configs import base
@@ -51,6 +53,8 @@ def evaluated(tmp_path, monkeypatch):
     knobs = {"width": 0.25, "resolution": 32, "depth": "shallow"}
     pretrained = Pretrained(model, "somewhere", knobs, preprocessing, True)
     monkeypatch.setattr(module, "load_pretrained", lambda *_, **__: pretrained)
+    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
+    monkeypatch.setattr("mobilenet.training.mesh.make_mesh", lambda: mesh)
     seen = []
     build = module.build_network
 

@@ -34,13 +34,12 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def finish(start_program):
+def finish(run_script):
     """Runs a script to its end: its exit status, its output and its errors."""
 
     def run(script, *arguments):
-        process = start_program(REPOSITORY / script, *map(str, arguments))
-        output, errors = process.communicate(timeout=900)
-        return process.returncode, output, errors
+        done = run_script(script, *arguments)
+        return done.returncode, done.stdout, done.stderr
 
     return run
 
