@@ -1,6 +1,5 @@
 """Strictness for all tests: 8 CPU devices, no implicit promotion, annotations checked."""
 
-import gc
 import os
 import pathlib
 import subprocess
@@ -39,17 +38,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Grain's worker processes read absl flags, which only an absl main parses.
 if not flags.FLAGS.is_parsed():
     flags.FLAGS.mark_as_parsed()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_imports() -> Iterator[None]:
-    """Spares the garbage collector the million objects of the imports.
-
-    Every iterator of batches that is closed collects, which would take half a second.
-    """
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

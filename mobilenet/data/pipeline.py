@@ -246,7 +246,7 @@ class _BatchIterator(Iterator[Batch]):
             stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, buffered))
         self._running = [iter(stream)]
         # Also runs at exit, while the modules that Grain's own clean-up needs are still there.
-        self._stop = weakref.finalize(self, _close_all, self._running)
+        self._stop = weakref.finalize(self, _close_all, self._running, has_workers=workers > 0)
 
     def __next__(self) -> Batch:
         if not self._running:
@@ -269,12 +269,13 @@ class _BatchIterator(Iterator[Batch]):
         self._stop()
 
 
-def _close_all(iterators: list[grain.DatasetIterator]) -> None:
+def _close_all(iterators: list[grain.DatasetIterator], *, has_workers: bool) -> None:
     # Emptying the list deletes the iterator now: its `__del__` fails when the interpreter is gone.
     while iterators:
         iterators.pop().close()
-    # The traceback of a worker's end keeps its last batch, shared memory, in a cycle.
-    gc.collect()
+    if has_workers:
+        # The traceback of a worker's end keeps its last batch, shared memory, in a cycle.
+        gc.collect()
 
 
 def _train_crop(data_config: ml_collections.ConfigDict) -> Callable[..., crops.Crop]:
