@@ -117,17 +117,12 @@ def _compile(step: str, lowered: Any, images: int, chips: Slice) -> StepCost:
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-        # XLA: "Ran out of memory in memory space hbm. Used 20.75G of 15.75G hbm."
-        used = re.search(r"Used (\S+) of (\S+) (hbm|vmem)", str(error))
-        if used is None:
+        message = str(error)
+        if "RESOURCE_EXHAUSTED" not in message:
             raise
-        needs = f"XLA wants {used[1]} of {used[2]}"
-        if used[3] == "vmem":
-            reason = f"{needs} of the chip's own memory. Set config.fused_expansions=False."
-        else:
-            reason = f"{needs} HBM. Take fewer images a chip."
         raise UserError(
-            f"The step {step!r} with {images} images a chip does not fit {chips.name}: {reason}"
+            f"The step {step!r} with {images} images a chip does not fit {chips.name}: "
+            f"{_what_is_missing(message)}"
         ) from error
     seconds = time.perf_counter() - started
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
@@ -147,3 +142,17 @@ def _compile(step: str, lowered: Any, images: int, chips: Slice) -> StepCost:
         hbm_traffic=program.hbm_traffic(),
         collectives=program.collectives(),
     )
+
+
+def _what_is_missing(message: str) -> str:
+    """Says what memory is too small for a step, and what to do, from an error of XLA."""
+    if found := re.search(r"Used (\S+) of (\S+) vmem", message):
+        return (
+            f"XLA wants {found[1]} of {found[2]} of the chip's own memory. "
+            "Set config.fused_expansions=False."
+        )
+    # One is found before the program is laid out in memory, the other then.
+    found = re.search(r"\((\S+)\) exceeds available HBM \((\S+)\)", message)
+    if found := found or re.search(r"Used (\S+) of (\S+) hbm", message):
+        return f"XLA wants {found[1]} of {found[2]} HBM. Take fewer images a chip."
+    return f"{message.splitlines()[0]} Take fewer images a chip."
