@@ -233,9 +233,17 @@ def _input_gradient(
 
 
 def _phases(geometry: _Geometry, axis: int) -> list[list[tuple[int, int]]]:
-    """For each phase of the stride: its taps, and how far the output lies from the input cell."""
-    stride, before = geometry.stride, geometry.zeros[axis][0]
-    shifts = [before - tap * geometry.dilation for tap in range(geometry.kernel[axis])]
+    before, _ = geometry.zeros[axis]
+    return phases(geometry.kernel[axis], geometry.stride, geometry.dilation, before)
+
+
+def phases(taps: int, stride: int, dilation: int, before: int) -> list[list[tuple[int, int]]]:
+    """Returns for each phase of the stride: the taps that see it, and where each has its output.
+
+    `stride` inputs make a cell, and an output belongs to each; outputs are counted from that of the
+    input's own cell. `before` is the number of zeros before the axis.
+    """
+    shifts = [before - tap * dilation for tap in range(taps)]
     return [
         [
             (tap, (phase + shift) // stride)

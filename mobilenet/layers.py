@@ -47,12 +47,18 @@ class ConvNorm(nnx.Module):
             return self._folded(x[None], *norm.moving(), residual)
         if self.is_expansion():
             groups = norm.split(x)
-            mean, var = linear_statistics(groups, kernel[0, 0])
-            norm.follow(mean, var)
-            return self._folded(groups, mean, var, residual)
+            return self._folded(groups, *self.follow_inputs(groups), residual)
         if residual is None:
             return norm(self._convolve(x, kernel), layer.activation)
         return ACTIVATIONS[layer.activation](norm(self._convolve(x, kernel)) + residual)
+
+    def follow_inputs(
+        self, groups: Float[Array, "g n h w c"]
+    ) -> tuple[Float[Array, "g d"], Float[Array, "g d"]]:
+        """Returns the statistics of an expansion's outputs, which the moving ones follow."""
+        mean, var = linear_statistics(groups, self.kernel[...][0, 0])
+        self.norm.follow(mean, var)
+        return mean, var
 
     def _folded(self, groups: Array, mean: Array, var: Array, residual: Array | None) -> Array:
         """Applies the layer to groups of images whose outputs have these statistics."""
@@ -93,13 +99,11 @@ def apply_fused(
     # Only here: Pallas takes a moment to import, and few programs use it.
     from mobilenet.fused.operation import fused_expansion
 
-    kernel, norm = expand.kernel[...][0, 0], depthwise.norm
-    mean, var = linear_statistics(x[None], kernel)
-    expand.norm.follow(mean, var)
-    factor, shift = expand.norm.affine(mean, var)
+    norm = depthwise.norm
+    factor, shift = expand.norm.affine(*expand.follow_inputs(x[None]))
     outputs, mean, var = fused_expansion(
         x,
-        (kernel * factor).astype(x.dtype),
+        (expand.kernel[...][0, 0] * factor).astype(x.dtype),
         shift[0],
         depthwise.kernel[...],
         norm.scale[...],

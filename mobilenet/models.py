@@ -32,11 +32,12 @@ class BlockModule(nnx.Module):
     expand: ConvNorm
     depthwise: ConvNorm
 
-    def __init__(self, block: Block, architecture: Architecture, fused_expansion: bool = False):
+    def __init__(self, block: Block, architecture: Architecture, *, fused_expansions: bool = False):
         self.block = block
-        self.fused_expansion = fused_expansion and block.layers[0].name == "expand"
         for layer in block.layers:
             setattr(self, layer.name, ConvNorm(layer, architecture))
+        begins = block.layers[0].name == "expand" and self.expand.is_expansion()
+        self.fused_expansion = fused_expansions and begins
 
     def __call__(
         self, x: Float[Array, "n h w c"], last_expansion: Float[Array, "n h2 w2 e"] | None
@@ -63,10 +64,8 @@ class BlockModule(nnx.Module):
         # Only here: it imports Pallas, which takes a moment.
         from mobilenet.fused.operation import can_fuse
 
-        return (
-            self.expand.is_expansion()
-            and self.depthwise.norm.group_size in (None, len(x))
-            and can_fuse(self.expand.layer, self.depthwise.layer, *x.shape[1:3])
+        return self.depthwise.norm.group_size in (None, len(x)) and can_fuse(
+            self.expand.layer, self.depthwise.layer, *x.shape[1:3]
         )
 
 
@@ -87,13 +86,15 @@ class MobileNet(nnx.Module):
         architecture: Architecture,
         dtype: DTypeLike = jnp.float32,
         preprocessing: Preprocessing = SLIM,
+        *,
         fused_expansions: bool = False,
     ):
         self.architecture = architecture
         self.dtype = jnp.dtype(dtype)
         self.preprocessing = preprocessing
         for block in architecture.blocks:
-            setattr(self, block.name, BlockModule(block, architecture, fused_expansions))
+            module = BlockModule(block, architecture, fused_expansions=fused_expansions)
+            setattr(self, block.name, module)
         if architecture.num_classes:
             self.logits = Classifier(
                 architecture.feature_channels,

@@ -6,7 +6,6 @@ start itself, such as huge pages or what is imported, needs a new process.
 """
 
 import atexit
-import gc
 import multiprocessing
 import os
 import pathlib
@@ -90,7 +89,6 @@ def _run(
     os.chdir(cwd)
     sys.argv[:] = [script, *arguments]
     sys.path.insert(0, str(pathlib.Path(script).parent))
-    gc.freeze()
     try:
         runpy.run_path(script, run_name="__main__")
     finally:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from mobilenet.depthwise import phases
 from mobilenet.padding import explicit_padding, output_size
 
 Taps = list[tuple[int, int]]
@@ -33,19 +34,8 @@ class Axis(NamedTuple):
         return max((self.outputs - 1) * self.stride + self.reach + 1, self.before + self.size)
 
     def phases(self) -> list[Taps]:
-        """For each input of a cell: the taps that see it, each with the cell of its output.
-
-        Cells are counted from the input's own.
-        """
-        shifts = [self.before - tap * self.dilation for tap in range(self.taps)]
-        return [
-            [
-                (tap, (phase + shift) // self.stride)
-                for tap, shift in enumerate(shifts)
-                if (phase + shift) % self.stride == 0
-            ]
-            for phase in range(self.stride)
-        ]
+        """For each input of a cell: the taps that see it, each with the cell of its output."""
+        return phases(self.taps, self.stride, self.dilation, self.before)
 
     def offsets(self) -> tuple[int, int]:
         """The first and the last cell in `phases`, and 0 between them."""

@@ -76,16 +76,8 @@ def fused_expansion(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _fused(
-    operation: _Operation,
-    x: jax.Array,
-    kernel: jax.Array,
-    shift: jax.Array,
-    taps: jax.Array,
-    scale: jax.Array,
-    bias: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return _forward(operation, x, kernel, shift, taps, scale, bias)[0]
+def _fused(operation: _Operation, *arrays: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return _forward(operation, *arrays)[0]
 
 
 class _Inputs(NamedTuple):

@@ -141,7 +141,7 @@ def build_experiment(
     )
     if config.fused_expansions:
         parts = mesh.size * config.optimizer.accumulation_steps
-        _check_fused_expansions(network.architecture, mesh, config.batch_size // parts)
+        _check_fused_expansions(network.module, mesh, config.batch_size // parts)
     check_ema_decay(config.ema_decay)
     if not 0 <= config.label_smoothing < 1:
         raise ConfigError(
@@ -193,11 +193,12 @@ def build_experiment(
     )
 
 
-def _check_fused_expansions(architecture: Architecture, mesh: Mesh, images: int) -> None:
+def _check_fused_expansions(module: MobileNet, mesh: Mesh, images: int) -> None:
     """Raises ConfigError where a device could not use the kernels for its `images` of a step."""
-    group, reason = architecture.norm_group_size, None
-    if architecture.name != "mobilenet_v2":
-        reason = f"{architecture.name} has no expansions"
+    architecture, reason = module.architecture, None
+    group = architecture.norm_group_size
+    if not any(getattr(module, block.name).fused_expansion for block in architecture.blocks):
+        reason = f"{architecture.name} has no expansions of four times or more here"
     elif any(block.shortcut == "expansion" for block in architecture.blocks):
         reason = "shortcuts between expansions need them stored"
     elif mesh.devices.flat[0].platform == "gpu":

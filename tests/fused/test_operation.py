@@ -6,13 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from mobilenet.activations import ACTIVATIONS
 from mobilenet.architecture import mobilenet_v2
 from mobilenet.blocks import Layer
 from mobilenet.depthwise import depthwise_conv
+from mobilenet.errors import UserError
 from mobilenet.fused.operation import can_fuse, fused_expansion
-from mobilenet.models import BlockModule, create_architecture
+from mobilenet.initialization import initialize
+from mobilenet.models import BlockModule, MobileNet, create_architecture
 
 EPSILON = 1e-3
 CHANNELS, EXPANDED = 8, 32
@@ -142,7 +145,7 @@ def test_a_block_moves_its_statistics_as_without_kernels(monkeypatch):
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def run(fused, training):
-        block = BlockModule(architecture.blocks[3], architecture, fused)
+        block = BlockModule(architecture.blocks[3], architecture, fused_expansions=fused)
         fill(block)
         block.train() if training else block.eval()
         output = block(x, None)[""]
@@ -156,3 +159,17 @@ def test_a_block_moves_its_statistics_as_without_kernels(monkeypatch):
     # With moving statistics there is nothing to gain.
     run(True, False)
     assert len(calls) == 1
+
+
+def test_a_fused_expansion_is_no_endpoint_in_training():
+    architecture = create_architecture("mobilenet_v2", width=0.35, num_classes=3)
+    images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
+
+    graph, state = nnx.split(initialize(MobileNet(architecture, fused_expansions=True), 0))
+
+    def endpoint(images):
+        network = nnx.merge(graph, state, copy=True)
+        return network.endpoints(images, ("block_2/expand", "block_2/depthwise"))
+
+    with pytest.raises(UserError, match=r"'block_2/expand': fused expansions are never stored"):
+        jax.eval_shape(endpoint, images)

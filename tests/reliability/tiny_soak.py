@@ -1,6 +1,5 @@
 """Runs scripts/soak.py on the network of the fixture `tiny_network`, in all its processes."""
 
-import gc
 import pathlib
 import runpy
 
@@ -8,8 +7,6 @@ from mobilenet import architecture
 from mobilenet.entry_point import run
 
 architecture.V1_ROWS = architecture.V1_ROWS[:2]
-# The imports need no collection: as the fixture `frozen_imports`.
-gc.freeze()
 
 if __name__ == "__main__":
     # This file stays the main module, which the processes that are killed import as well.

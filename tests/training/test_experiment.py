@@ -148,7 +148,8 @@ V2 = {"model.name": "mobilenet_v2", "model.depth": None, "fused_expansions": Tru
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fused_expansions": True}, "mobilenet_v1 has no expansions"),
+        ({"fused_expansions": True}, "mobilenet_v1 has no expansions of four"),
+        (V2 | {"model.expansion": 2.0}, "mobilenet_v2 has no expansions of four"),
         (V2 | {"model.shortcut": "expansion"}, "shortcuts between expansions need them stored"),
         (V2, "each device must normalise all .* set config.model.norm_group_size=2"),
         (V2 | {"model.norm_group_size": 1}, ".* set config.model.norm_group_size=2"),
