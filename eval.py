@@ -7,17 +7,17 @@ Published weights need no run, and see images as their publisher's do unless fla
 python eval.py --weights=torchvision --model=mobilenet_v2_100 --data=imagenet2012
 """
 
-from mobilenet.huge_pages import use_huge_pages
+from mobilenet.runtime.huge_pages import use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # It starts this program again: before the imports that take seconds.
 
 from absl import flags
 
-from mobilenet.entry_point import run
-from mobilenet.evaluation_request import answer_request
-from mobilenet.training.agreement import is_first
-from mobilenet.training.hosts import joined_hosts
+from mobilenet.evaluation.request import answer_request
+from mobilenet.runtime.agreement import is_first
+from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.hosts import joined_hosts
 
 _FLAGS = (
     flags.DEFINE_string("workdir", None, "Run directory."),

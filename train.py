@@ -8,7 +8,7 @@ after the last two start again.
 
 import sys
 
-from mobilenet.huge_pages import use_huge_pages
+from mobilenet.runtime.huge_pages import use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # It starts this program again: before the imports that take seconds.
@@ -16,9 +16,9 @@ if __name__ == "__main__":
 from absl import flags
 from ml_collections import config_flags
 
-from mobilenet.entry_point import run
-from mobilenet.training.agreement import is_first
-from mobilenet.training.hosts import joined_hosts
+from mobilenet.runtime.agreement import is_first
+from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.hosts import joined_hosts
 from mobilenet.training.loop import Stopped, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")

@@ -8,7 +8,7 @@ stored as JPEG of quality 75. Made for a laptop: twelve epochs of a narrow netwo
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -14,7 +14,7 @@ of pixels are those that the weights were trained with. Rates and epochs are our
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

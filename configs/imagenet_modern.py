@@ -14,7 +14,7 @@ Not run here. Published by torchvision: 72.15 % top-1, 90.82 % top-5. 750,700 st
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

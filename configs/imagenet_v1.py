@@ -14,7 +14,7 @@ epochs are 1,001,000 steps of 256 images.
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

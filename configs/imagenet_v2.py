@@ -12,7 +12,7 @@ Not run here. Published by that repository: 72.19 % top-1, 90.53 % top-5. 750,60
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -14,7 +14,7 @@ tried; `imagenet_v2.py` is the easier way to the same accuracy.
 
 from ml_collections import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ConfigDict:

@@ -8,7 +8,7 @@ python train.py --config=configs/quickstart.py --workdir=runs/quickstart
 
 import ml_collections
 
-from configs import base
+from mobilenet import config as base
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:

@@ -23,13 +23,15 @@ import pathlib
 import sys
 from typing import Any
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benchmarks/
+
 from absl import app, flags, logging
 
-from mobilenet.benchmarks.report import format_report
-from mobilenet.benchmarks.runs import run_compile, run_input, run_steps
-from mobilenet.benchmarks.workload import InputWorkload, StepWorkload, use_threads
+from benchmarks.report import format_report
+from benchmarks.runs import run_compile, run_input, run_steps
+from benchmarks.workload import InputWorkload, StepWorkload, use_threads
 from mobilenet.errors import UserError
-from mobilenet.models import create_architecture
+from mobilenet.networks.models import create_architecture
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
 _WIDTH = flags.DEFINE_float("width", None, "Width multiplier, if the name does not hold it.")

@@ -12,14 +12,14 @@ import time
 
 from absl import flags
 
-from configs import base
-from mobilenet.data.check import (
+from mobilenet import config as base
+from mobilenet.data.prepare.check import (
     check_dataset,
     default_threads,
     find_missing_splits,
     format_split_check,
 )
-from mobilenet.entry_point import run
+from mobilenet.runtime.entry_point import run
 
 _DATA = flags.DEFINE_string("data", None, "Name of the dataset.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets; TFDS's by default.")

@@ -17,7 +17,10 @@ training step of a plain Flax network with the same recipe. A step takes minutes
 """
 
 import json
+import pathlib
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benchmarks/
 
 from absl import flags
 from ml_collections import config_flags
@@ -25,7 +28,7 @@ from ml_collections import config_flags
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
 from mobilenet.ahead.report import format_report, make_report
 from mobilenet.ahead.topology import describe_slice
-from mobilenet.entry_point import run
+from mobilenet.runtime.entry_point import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
 _TOPOLOGY = flags.DEFINE_string("topology", "v5e:4x4", "Slice, such as v5e:4x4 or v4:2x2x2.")

@@ -13,9 +13,9 @@ the other library's network would not give, such as those of another padding, ar
 
 from absl import flags
 
-from mobilenet.entry_point import run
+from mobilenet.runs.weights import load_run_or_weights
+from mobilenet.runtime.entry_point import run
 from mobilenet.weights.convert import convert
-from mobilenet.weights.of_run import load_run_or_weights
 
 _FROM = flags.DEFINE_string(
     "from", None, "A run directory, or weights as in eval.py --weights.", required=True

@@ -9,17 +9,17 @@ import json
 
 from absl import flags
 
-from mobilenet.architecture import Architecture
-from mobilenet.cost import LayerCost, count_cost, walk
-from mobilenet.entry_point import run
-from mobilenet.models import create_architecture
+from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.cost import LayerCost, count_cost, walk
+from mobilenet.networks.models import create_architecture
+from mobilenet.runtime.entry_point import run
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "What to print.")
 _LAYERS = flags.DEFINE_bool("layers", False, "One row or object for each layer as well.")
 _BYTES = flags.DEFINE_integer("bytes_per_value", 2, "Size of an activation; V2 table 3 has 2.", 1)
 
-# None leaves a knob at the network's own default (mobilenet/architecture.py).
+# None leaves a knob at the network's own default (mobilenet/networks/architecture.py).
 _KNOBS = {
     holder.name: holder
     for holder in (

@@ -9,11 +9,14 @@ findings are saved. Exit status: 0 without findings, 1 with.
 """
 
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for tests/
 
 from absl import flags
 
-from mobilenet.entry_point import run
-from mobilenet.reliability.fuzz import fuzz
+from mobilenet.runtime.entry_point import run
+from tests.reliability.fuzz import fuzz
 
 _SECONDS = flags.DEFINE_float("seconds", 600.0, "How long.", 0.0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the inputs.", 0)

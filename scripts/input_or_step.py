@@ -8,16 +8,21 @@ together as in training. Every key of the config is a flag, as for train.py; wit
 --config.data.fake=True the input costs next to nothing. Nothing is written.
 """
 
-from mobilenet.huge_pages import use_huge_pages
+import pathlib
+import sys
+
+from mobilenet.runtime.huge_pages import use_huge_pages
 
 if __name__ == "__main__":
     use_huge_pages()  # It starts this program again: before the imports that take seconds.
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benchmarks/
+
 from absl import flags
 from ml_collections import config_flags
 
-from mobilenet.entry_point import run
-from mobilenet.training.throughput import measure_throughput
+from benchmarks.throughput import measure_throughput
+from mobilenet.runtime.entry_point import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
 _SECONDS = flags.DEFINE_float("seconds", 10.0, "The least duration of each measurement.", 0.0)

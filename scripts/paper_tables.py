@@ -11,9 +11,9 @@ import textwrap
 
 from absl import flags
 
-from mobilenet.entry_point import run
-from mobilenet.paper_tables import Cell, Table, Verdict, build_tables
-from mobilenet.published import LEFT_OUT
+from mobilenet.papers.printed import LEFT_OUT
+from mobilenet.papers.tables import Cell, Table, Verdict, build_tables
+from mobilenet.runtime.entry_point import run
 
 _TABLES = flags.DEFINE_list("tables", None, "Such as v1_2,v2_4; by default all.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "markdown", "json"], "What to print.")

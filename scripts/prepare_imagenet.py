@@ -16,9 +16,9 @@ tfds.builder("imagenet2012", data_dir=..., file_format="array_record").as_data_s
 
 from absl import flags
 
-from mobilenet.data.imagenet.prepare import prepare_imagenet
-from mobilenet.entry_point import run
+from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
 from mobilenet.errors import UserError
+from mobilenet.runtime.entry_point import run
 
 _INPUT = flags.DEFINE_string("input", None, "The folder with ImageNet 2012.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets.", required=True)

@@ -12,7 +12,7 @@ import sys
 
 from absl import app, flags
 
-from mobilenet.data.image_folder import prepare_image_folder
+from mobilenet.data.prepare.image_folder import prepare_image_folder
 from mobilenet.errors import UserError
 
 _INPUT = flags.DEFINE_string("input", None, "A folder, or a tar.", required=True)

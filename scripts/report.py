@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from mobilenet.entry_point import run_with_words
 from mobilenet.errors import UserError
 from mobilenet.report.page import write_page
-from mobilenet.sweeps.runs import read_runs
+from mobilenet.runs.finished import read_runs
+from mobilenet.runtime.entry_point import run_with_words
 
 _OUT = flags.DEFINE_string("out", "report.html", "Where to write the page.")
 

@@ -13,9 +13,9 @@ import sys
 
 from absl import flags
 
-from configs import base
-from mobilenet.entry_point import run
-from mobilenet.weights.reproduce import reproduce_tradeoff
+from mobilenet import config as base
+from mobilenet.evaluation.reproduce import reproduce_tradeoff
+from mobilenet.runtime.entry_point import run
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "torchvision, timm, keras, slim or transformers.", required=True

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from mobilenet.entry_point import run_with_words
 from mobilenet.errors import UserError
-from mobilenet.sweeps.groups import group_runs
-from mobilenet.sweeps.results_table import format_results
-from mobilenet.sweeps.runs import read_runs, to_line
+from mobilenet.runs.finished import read_runs, to_line
+from mobilenet.runs.groups import group_runs
+from mobilenet.runs.results_table import format_results
+from mobilenet.runtime.entry_point import run_with_words
 
 _FORMAT = flags.DEFINE_enum(
     "format", "table", ["table", "csv", "json", "latex", "jsonl"], "What to print."

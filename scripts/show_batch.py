@@ -11,8 +11,8 @@ It is the batch of that step of a training run with this config: same images, sa
 from absl import flags
 from ml_collections import config_flags
 
-from mobilenet.entry_point import run
-from mobilenet.training.show_batch import show_batch
+from mobilenet.figures.show_batch import show_batch
+from mobilenet.runtime.entry_point import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
 _OUT = flags.DEFINE_string(

@@ -11,12 +11,15 @@ to the bit. Exit status: 0 if they were, 1 if not; the directories of runs that 
 
 import functools
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for tests/
 
 from absl import flags
 from ml_collections import config_flags
 
-from mobilenet.entry_point import run
-from mobilenet.reliability.soak import soak
+from mobilenet.runtime.entry_point import run
+from tests.reliability.soak import soak
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of a short run.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the runs.", required=True)

@@ -23,8 +23,8 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from mobilenet.entry_point import run
 from mobilenet.errors import UserError
+from mobilenet.runtime.entry_point import run
 from mobilenet.sweeps.display import summarize
 from mobilenet.sweeps.local import STOPPED, launch_local
 from mobilenet.sweeps.status import Status

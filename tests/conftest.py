@@ -24,7 +24,9 @@ import jaxtyping
 import pytest
 from absl import flags
 
-from tests.warm_start import WarmProgram
+from tests.helpers.warm_start import WarmProgram
+
+pytest_plugins = ["tests.helpers.finished_runs", "tests.helpers.small_runs"]
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 

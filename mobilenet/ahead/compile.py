@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.hlo import Collective, Program
-from mobilenet.ahead.plain_step import build_plain_step
 from mobilenet.ahead.topology import Slice
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
+from mobilenet.runtime.mesh import make_mesh
 from mobilenet.training.experiment import Experiment, build_experiment
 from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.mesh import make_mesh
 
 STEPS = ("train", "eval", "flax")
 

@@ -15,21 +15,21 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mobilenet.architecture import Architecture
 from mobilenet.data.datasets import Split, open_split
 from mobilenet.data.pipeline import eval_batches
 from mobilenet.data.records import Record, RecordSource
 from mobilenet.errors import UserError
 from mobilenet.figures.style import BLACK, BLUE, VERMILLION, new_figure, styled
-from mobilenet.functional import Tree, split_model
-from mobilenet.initialization import initialize
-from mobilenet.models import MobileNet
-from mobilenet.training.augment import normalize
-from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.functional import Tree, split_model
+from mobilenet.networks.initialization import initialize
+from mobilenet.networks.models import MobileNet
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.metrics_file import read_scores
+from mobilenet.runs.run_directory import read_config
+from mobilenet.runtime.mesh import replicated
+from mobilenet.tasks.pixels.augment import normalize
 from mobilenet.training.experiment import Network, build_network
-from mobilenet.training.mesh import replicated
-from mobilenet.training.metrics_file import read_scores
-from mobilenet.training.run_directory import read_config
 
 # Images that go through the network together.
 _BATCH = 32

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from mobilenet.figures.curves import check_variants, draw_curves
 from mobilenet.figures.run_groups import comparable_groups, key_of, of_family
-from mobilenet.sweeps.groups import Group
-from mobilenet.sweeps.runs import Run
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group
 
 _NAMES = {"linear": "linear", "relu6": "ReLU6"}
 _SHORTCUTS = {

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mobilenet.architecture import Architecture, mobilenet_v1, mobilenet_v2
-from mobilenet.cost import LayerCost, walk
 from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
+from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
+from mobilenet.networks.cost import LayerCost, walk
 
 # V1 table 2 in percent: (multiply-adds, parameters). The 1.19 is probably a misprint of 1.91, which
 # the architecture has and with which the column adds up to 100.

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from mobilenet.errors import UserError
 from mobilenet.figures.run_groups import describe
 from mobilenet.figures.style import LOOKS, Look, new_figure, styled
-from mobilenet.sweeps.groups import Group
+from mobilenet.runs.groups import Group
 
 # The right panel shows this last share of the training, where the variants differ least.
 _LAST = 1 / 2

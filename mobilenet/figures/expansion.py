@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from mobilenet.figures.curves import check_variants
 from mobilenet.figures.run_groups import comparable_groups, describe, key_of, of_family
 from mobilenet.figures.style import LOOKS, new_figure, styled
-from mobilenet.sweeps.groups import Group
-from mobilenet.sweeps.runs import Run
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group
 
 
 @dataclasses.dataclass(frozen=True)

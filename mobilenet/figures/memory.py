@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from mobilenet.architecture import Architecture, mobilenet_v1, mobilenet_v2
-from mobilenet.cost import LayerCost, walk
 from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
+from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
+from mobilenet.networks.cost import LayerCost, walk
 
 # V2 table 3 has 16-bit activations. Its "Kb" are thousands of bytes.
 _BYTES = 2

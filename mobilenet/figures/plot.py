@@ -17,7 +17,7 @@ from mobilenet.figures import (
     tradeoff,
 )
 from mobilenet.figures.style import check_ending, save_figure
-from mobilenet.sweeps.runs import read_runs
+from mobilenet.runs.finished import read_runs
 
 
 def _of_runs(draw: Callable[..., Figure]) -> Callable[..., Figure]:

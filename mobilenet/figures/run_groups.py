@@ -5,10 +5,10 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from mobilenet.architecture import ARCHITECTURES
 from mobilenet.errors import UserError
-from mobilenet.sweeps.groups import Group, group_runs
-from mobilenet.sweeps.runs import Run
+from mobilenet.networks.architecture import ARCHITECTURES
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group, group_runs
 
 TITLES = {"mobilenet_v1": "MobileNetV1", "mobilenet_v2": "MobileNetV2"}
 _DATASETS = {"cifar10": "CIFAR-10", "imagenet2012": "ImageNet"}

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from mobilenet.figures.published import SLIM_V1, SLIM_V2, V2_TABLE_4, Published, published_by
 from mobilenet.figures.run_groups import (
     TITLES,
     comparable_groups,
@@ -17,8 +16,9 @@ from mobilenet.figures.run_groups import (
     key_of,
 )
 from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
-from mobilenet.sweeps.groups import Group
-from mobilenet.sweeps.runs import Run
+from mobilenet.papers.imagenet import SLIM_V1, SLIM_V2, V2_TABLE_4, Published, published_by
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group
 
 X_LABELS = {"madds": "Multiply-adds (millions)", "params": "Parameters (millions)"}
 

@@ -14,9 +14,9 @@ from mobilenet.report.text import (
     percent,
     short_names,
 )
-from mobilenet.sweeps.groups import Group
-from mobilenet.sweeps.runs import Run
-from mobilenet.training.run_directory import flatten
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group
+from mobilenet.runs.run_directory import flatten
 
 # The published accuracies are those of this dataset.
 IMAGENET = "imagenet2012"

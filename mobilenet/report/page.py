@@ -15,8 +15,8 @@ from mobilenet.errors import os_errors_explained
 from mobilenet.report.data import IMAGENET, datasets, group_data
 from mobilenet.report.published import published_data
 from mobilenet.report.table import table_html
-from mobilenet.sweeps.groups import Group, group_runs
-from mobilenet.sweeps.runs import Run
+from mobilenet.runs.finished import Run
+from mobilenet.runs.groups import Group, group_runs
 
 _STYLES = ("chart.css", "page.css")  # what print changes comes last
 _SCRIPTS = ("chart.js", "tradeoff.js", "details.js", "table.js", "page.js")

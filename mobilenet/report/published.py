@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mobilenet.figures.published import Published, read_published
+from mobilenet.papers.imagenet import Published, read_published
 
 # Quantized networks and other families are not what this package trains.
 _FAMILIES = {"v1": "V1", "v2": "V2"}

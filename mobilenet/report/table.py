@@ -7,7 +7,7 @@ from typing import Any
 
 from mobilenet.report.data import network
 from mobilenet.report.text import format_value, short_names
-from mobilenet.sweeps.groups import Group
+from mobilenet.runs.groups import Group
 
 
 @dataclasses.dataclass(frozen=True)

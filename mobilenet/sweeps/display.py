@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from mobilenet.runs.reporting import format_duration
 from mobilenet.sweeps.status import STATES, Status
-from mobilenet.training.reporting import format_duration
 
 _STYLES = {"complete": "green", "failed": "red", "running": "bold", "stopped": "yellow"}
 

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 
 from mobilenet.errors import UserError
+from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps.display import Display
 from mobilenet.sweeps.status import Status, last_error_line, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
 from mobilenet.sweeps.tether import start_tethered
-from mobilenet.training.signals import stop_requested
 
 STOPPED = 143  # train.py's status after a signal, with everything saved
 _POLL_SECONDS = 0.5

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mobilenet.errors import UserError
+from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps import attempts
 from mobilenet.sweeps.display import Display
 from mobilenet.sweeps.local import outcome
@@ -17,7 +18,6 @@ from mobilenet.sweeps.ray_cluster import check_resources, connected
 from mobilenet.sweeps.ray_task import Preempted, run_attempt
 from mobilenet.sweeps.status import Status, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
-from mobilenet.training.signals import stop_requested
 
 _POLL_SECONDS = 0.5
 

@@ -13,9 +13,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 
+from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps import attempts
 from mobilenet.sweeps.tether import start_tethered
-from mobilenet.training.signals import stop_requested
 
 _STOPPED = (143, -signal.SIGTERM)  # train.py's status after a signal, and before it can handle one
 _POLL_SECONDS = 0.2

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from mobilenet.errors import UserError
-from mobilenet.training.metrics_file import read_metrics
+from mobilenet.runs.metrics_file import read_metrics
 
 STATES = ("waiting", "running", "complete", "failed", "stopped")
 

@@ -14,9 +14,9 @@ from typing import Any
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
-from mobilenet.models import create_architecture
+from mobilenet.networks.models import create_architecture
+from mobilenet.runs.run_directory import flatten, is_free
 from mobilenet.sweeps.rows import Row
-from mobilenet.training.run_directory import flatten, is_free
 
 
 @dataclasses.dataclass(frozen=True)

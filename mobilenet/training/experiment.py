@@ -10,18 +10,18 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
-from mobilenet.architecture import Architecture
 from mobilenet.data.datasets import Split
 from mobilenet.errors import ConfigError, UserError
-from mobilenet.functional import Functions, split_model
-from mobilenet.models import MobileNet, create_architecture
-from mobilenet.training import mesh as meshes
+from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.functional import Functions, split_model
+from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.runs.state import TrainState, create_state
+from mobilenet.runtime import mesh as meshes
 from mobilenet.training.ema import check_ema_decay
 from mobilenet.training.initial_weights import load_initial_weights
 from mobilenet.training.lengths import resolve_steps
 from mobilenet.training.optimizer import make_optimizer
 from mobilenet.training.schedule import make_schedule
-from mobilenet.training.state import TrainState, create_state
 from mobilenet.training.step import EvalStep, TrainStep, make_eval_step, make_train_step
 from mobilenet.training.traced_step import TracedStep
 

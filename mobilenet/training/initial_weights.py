@@ -10,11 +10,11 @@ import numpy as np
 from absl import logging
 
 from mobilenet.errors import ConfigError, UserError
-from mobilenet.functional import Tree, split_model
-from mobilenet.initialization import initialize
-from mobilenet.models import MobileNet
-from mobilenet.training.run_directory import read_config
-from mobilenet.weights.preprocessing import SLIM
+from mobilenet.networks.functional import Tree, split_model
+from mobilenet.networks.initialization import initialize
+from mobilenet.networks.models import MobileNet
+from mobilenet.networks.preprocessing import SLIM
+from mobilenet.runs.run_directory import read_config
 from mobilenet.weights.pretrained import find_published, load_pretrained
 
 Color = tuple[float, float, float]
@@ -125,7 +125,7 @@ def _what_goes_along(
 def _of_run(config: ml_collections.ConfigDict, params: Tree) -> tuple[Tree, Tree]:
     """Returns the weights of a run's last checkpoint, for a network with such parameters."""
     # Only here, as it imports the module that imports this one.
-    from mobilenet.weights.of_run import load_run
+    from mobilenet.runs.weights import load_run
 
     loaded = load_run(config.initial_weights.removeprefix(_OF_RUN))
     theirs, statistics = _weights_of(loaded.model)

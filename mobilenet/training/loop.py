@@ -13,22 +13,22 @@ import jax
 import ml_collections
 import numpy as np
 
-from mobilenet.cost import count_cost
 from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split, check_is_complete, open_split
 from mobilenet.data.policy import make_policy
 from mobilenet.errors import UserError
-from mobilenet.evaluation import Interrupted, evaluate
-from mobilenet.training.agreement import agreed, from_first, is_first
-from mobilenet.training.checkpoint import Checkpoints, has_checkpoint
+from mobilenet.evaluation.evaluate import Interrupted, evaluate
+from mobilenet.networks.cost import count_cost
+from mobilenet.runs.checkpoint import Checkpoints, has_checkpoint
+from mobilenet.runs.metrics_file import read_metrics, read_scores
+from mobilenet.runs.reporting import Reporter
+from mobilenet.runs.run_directory import start_run, write_result
+from mobilenet.runs.state import TrainState
+from mobilenet.runtime.agreement import agreed, from_first, is_first
+from mobilenet.runtime.mesh import replicated, to_devices
+from mobilenet.runtime.signals import stop_requested
 from mobilenet.training.experiment import Experiment, build_experiment
 from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.mesh import replicated, to_devices
-from mobilenet.training.metrics_file import read_metrics, read_scores
-from mobilenet.training.reporting import Reporter
-from mobilenet.training.run_directory import start_run, write_result
-from mobilenet.training.signals import stop_requested
-from mobilenet.training.state import TrainState
 from mobilenet.training.step import Metrics
 
 
@@ -41,7 +41,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
 
     Args:
       config: complete, as those of `configs/`.
-      workdir: the run directory (see `mobilenet.training.run_directory`).
+      workdir: the run directory (see `mobilenet.runs.run_directory`).
 
     Returns:
       What result.json holds: the accuracy of the last step's weights on the evaluation split.

@@ -8,11 +8,11 @@ import ml_collections
 import optax
 from jaxtyping import Array, Float, Int, PyTree
 
-from mobilenet.functional import Functions, Tree
-from mobilenet.training.augment import make_augment, normalize, split_key
+from mobilenet.networks.functional import Functions, Tree
+from mobilenet.runs.state import TrainState
+from mobilenet.tasks.classification.mixing import Mixture
+from mobilenet.tasks.pixels.augment import make_augment, normalize, split_key
 from mobilenet.training.ema import update_ema
-from mobilenet.training.mixing import Mixture
-from mobilenet.training.state import TrainState
 
 Batch = dict[str, Array]  # uint8 images[n h w 3], int32 labels[n], float32 mask[n]
 Metrics = dict[str, Array]

@@ -19,8 +19,8 @@ import optax
 from jax import export
 
 import mobilenet
-from mobilenet.compilation_cache import traced_programs_folder
-from mobilenet.training.state import TrainState
+from mobilenet.runs.state import TrainState
+from mobilenet.runtime.compilation_cache import traced_programs_folder
 from mobilenet.training.step import Batch, Metrics, TrainStep
 
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from mobilenet.errors import UserError, os_errors_explained
-from mobilenet.models import MobileNet
+from mobilenet.networks.models import MobileNet
 from mobilenet.weights.layout import Convention, Tensors, backbone_tensors, classifier_tensors
 from mobilenet.weights.pretrained import Pretrained
 from mobilenet.weights.targets import all_knobs, find_target

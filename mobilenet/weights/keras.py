@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mobilenet.architecture import Architecture
+from mobilenet.networks.architecture import Architecture
 from mobilenet.weights.layout import (
     TENSORFLOW_CONV,
     TENSORFLOW_DENSE,

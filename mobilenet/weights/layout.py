@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mobilenet.architecture import Architecture
-from mobilenet.blocks import Block, Layer
+from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.blocks import Block, Layer
 
 Tensors = dict[str, np.ndarray]
 Shape = tuple[int, ...]

@@ -7,7 +7,7 @@ import numpy as np
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.models import MobileNet
+from mobilenet.networks.models import MobileNet
 from mobilenet.weights.layout import (
     Convention,
     Expected,

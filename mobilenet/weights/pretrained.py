@@ -11,14 +11,14 @@ import jax.numpy as jnp
 from absl import logging
 from jax.typing import DTypeLike
 
-from mobilenet.architecture import ARCHITECTURES
 from mobilenet.errors import UserError
-from mobilenet.initialization import initialize
-from mobilenet.models import MobileNet, create_architecture
+from mobilenet.networks.architecture import ARCHITECTURES
+from mobilenet.networks.initialization import initialize
+from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights import cache
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.load import WeightsMismatchError, count_classes, fill
-from mobilenet.weights.preprocessing import Preprocessing
 from mobilenet.weights.registry import SHAPE_KNOBS, Published, Source, find_source
 
 # ImageNet's classes, and slim's with its background before them.
@@ -75,7 +75,7 @@ def load_pretrained(
     """Returns a network with the weights of a source, downloaded once or from a file.
 
     Args:
-      name: as in `mobilenet.models.create_architecture`.
+      name: as in `mobilenet.networks.models.create_architecture`.
       weights: `torchvision`, `timm`, `keras`, `slim` or `transformers`; behind a slash the
         publisher's label, or how it begins, where there are several (`torchvision/v2`); behind a
         colon a local file (`torchvision:weights.pth`).

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mobilenet.errors import UserError
+from mobilenet.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, SLIM, Preprocessing
 from mobilenet.weights import keras, slim, timm, torchvision, transformers
 from mobilenet.weights.layout import Convention
-from mobilenet.weights.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, SLIM, Preprocessing
 
 _V1, _V2 = "mobilenet_v1", "mobilenet_v2"
 _HUB = "https://huggingface.co"

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from mobilenet.architecture import Architecture
 from mobilenet.errors import UserError
+from mobilenet.networks.architecture import Architecture
 from mobilenet.weights.layout import (
     TENSORFLOW_CONV,
     TENSORFLOW_DENSE_CONV,

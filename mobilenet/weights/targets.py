@@ -8,9 +8,9 @@ from typing import Any
 
 import safetensors.numpy
 
-from mobilenet.architecture import ARCHITECTURES, Architecture
-from mobilenet.cost import walk
 from mobilenet.errors import UserError
+from mobilenet.networks.architecture import ARCHITECTURES, Architecture
+from mobilenet.networks.cost import walk
 from mobilenet.weights import keras, timm, torchvision
 from mobilenet.weights.keras_writer import write_keras_file
 from mobilenet.weights.layout import Convention, Tensors

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mobilenet.architecture import Architecture
-from mobilenet.blocks import ConvRow, SeparableRow
+from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.blocks import ConvRow, SeparableRow
 from mobilenet.weights.layout import (
     TORCH_CONV,
     TORCH_DENSE,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mobilenet.architecture import Architecture
+from mobilenet.networks.architecture import Architecture
 from mobilenet.weights.layout import (
     TORCH_CONV,
     TORCH_DENSE,

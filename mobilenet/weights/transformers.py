@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mobilenet.architecture import Architecture
 from mobilenet.errors import UserError
+from mobilenet.networks.architecture import Architecture
 from mobilenet.weights.layout import (
     TORCH_CONV,
     TORCH_DENSE,

@@ -18,9 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps.ray_cluster import connected
 from mobilenet.sweeps.tether import start_tethered
-from mobilenet.training.signals import stop_requested
 
 # ---- Edit from here --------------------------------------------------------------------------
 ADDRESS = "auto"  # of the cluster's head, host:port; auto: that of this machine

@@ -7,14 +7,14 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.ahead.chips import CHIPS
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
 from mobilenet.ahead.topology import Slice, has_libtpu
-from mobilenet.architecture import V2_ROWS
 from mobilenet.errors import UserError
-from mobilenet.functional import split_model
-from mobilenet.models import create_model
+from mobilenet.networks.architecture import V2_ROWS
+from mobilenet.networks.functional import split_model
+from mobilenet.networks.models import create_model
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ def cache_as_before():
 @pytest.fixture
 def config(monkeypatch):
     """The stem and two blocks on 16 x 16 pixels."""
-    monkeypatch.setattr("mobilenet.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
+    monkeypatch.setattr("mobilenet.networks.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
     config = base.get_config()
     config.total_steps = 10
     config.compute_dtype = "float32"

@@ -6,7 +6,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from mobilenet.ahead.hlo import Collective, Program
-from mobilenet.training.mesh import make_mesh
+from mobilenet.runtime.mesh import make_mesh
 
 SPLIT, WHOLE = PartitionSpec("data"), PartitionSpec()
 

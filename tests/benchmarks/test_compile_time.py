@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from mobilenet.benchmarks.compile_time import time_starts
-from mobilenet.benchmarks.workload import StepWorkload
+from benchmarks.compile_time import time_starts
+from benchmarks.workload import StepWorkload
 from mobilenet.errors import UserError
 
 WORKLOAD = StepWorkload("mobilenet_v1", 0.25, 32, 4, "float32", threads=1, seconds=0.0)

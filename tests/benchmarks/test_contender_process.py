@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from mobilenet.benchmarks import contender_process
+from benchmarks import contender_process
 from mobilenet.errors import UserError
 
 

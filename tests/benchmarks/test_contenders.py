@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from mobilenet import benchmarks
-from mobilenet.benchmarks.contenders import CONTENDERS, choose_peers
+import benchmarks
+from benchmarks.contenders import CONTENDERS, choose_peers
 from mobilenet.errors import UserError
 
 

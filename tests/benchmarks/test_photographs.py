@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mobilenet.benchmarks import photographs
+from benchmarks import photographs
 from mobilenet.data.datasets import open_split
 from mobilenet.data.images import decode_with_simplejpeg
-from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 SHAPES = [(40, 60), (60, 40), (50, 50)]  # height, width

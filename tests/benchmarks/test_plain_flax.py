@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mobilenet.architecture import V1_ROWS, V2_ROWS
-from mobilenet.benchmarks.plain_flax import PlainMobileNet
-from mobilenet.models import create_model
+from benchmarks.plain_flax import PlainMobileNet
+from mobilenet.networks.architecture import V1_ROWS, V2_ROWS
+from mobilenet.networks.models import create_model
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
 def test_logits_equal_ours(name, monkeypatch):
     # With and without an expansion, a stride and a shortcut; the blocks left out repeat these.
-    monkeypatch.setattr("mobilenet.architecture.V1_ROWS", V1_ROWS[:5])
-    monkeypatch.setattr("mobilenet.architecture.V2_ROWS", (*V2_ROWS[:3], V2_ROWS[-1]))
+    monkeypatch.setattr("mobilenet.networks.architecture.V1_ROWS", V1_ROWS[:5])
+    monkeypatch.setattr("mobilenet.networks.architecture.V2_ROWS", (*V2_ROWS[:3], V2_ROWS[-1]))
     ours = create_model(name, num_classes=7, width=0.25, resolution=32, dropout=0.0)
     # Flax compiles its initialisers shape by shape; all values are replaced anyway.
     plain = nnx.eval_shape(lambda: PlainMobileNet(ours.architecture, jnp.dtype("float32")))

@@ -2,13 +2,13 @@
 
 import pytest
 
-from mobilenet.benchmarks.report import (
+from benchmarks.report import (
     describe_machine,
     format_report,
     summarize_starts,
     summarize_turns,
 )
-from mobilenet.benchmarks.turns import Turns
+from benchmarks.turns import Turns
 
 # Seconds a batch of 8 images, ours first.
 PAIRS = {"torch": [(1.0, 2.0), (2.0, 2.0), (4.0, 2.0)], "flax": [(1.0, 8.0)]}

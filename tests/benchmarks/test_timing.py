@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from mobilenet.benchmarks import timing
+from benchmarks import timing
 
 
 class Work:

@@ -5,12 +5,12 @@ import pathlib
 
 import pytest
 
-from mobilenet.architecture import ARCHITECTURES
+from mobilenet.networks.architecture import ARCHITECTURES
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("torchvision", reason="torchvision is not installed")
 
-from mobilenet.benchmarks import torch_contenders  # noqa: E402
+from benchmarks import torch_contenders  # noqa: E402
 
 with (pathlib.Path(__file__).parents[1] / "golden" / "counts.csv").open() as file:
     COUNTS = [

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from mobilenet.benchmarks.workload import StepWorkload, use_threads
+from benchmarks.workload import StepWorkload, use_threads
 from mobilenet.errors import UserError
 
 

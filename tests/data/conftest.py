@@ -4,9 +4,9 @@ import pathlib
 
 import ml_collections
 import pytest
-import toy_dataset
 
-from configs.base import get_config
+from mobilenet.config import get_config
+from tests.helpers import toy_dataset
 
 
 @pytest.fixture(scope="session")

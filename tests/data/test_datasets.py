@@ -4,9 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from toy_dataset import TRAIN, constant, png, write
 
-from mobilenet.data import writer
 from mobilenet.data.datasets import (
     DatasetFormatError,
     DatasetNotFoundError,
@@ -16,7 +14,9 @@ from mobilenet.data.datasets import (
     open_split,
     read_class_names,
 )
+from mobilenet.data.prepare import writer
 from mobilenet.errors import ConfigError
+from tests.helpers.toy_dataset import TRAIN, constant, png, write
 
 
 def test_a_split_describes_itself(config):

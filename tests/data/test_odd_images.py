@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
-import toy_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mobilenet.data.datasets import open_split
-from mobilenet.data.image_folder import ImageFolderError, prepare_image_folder
 from mobilenet.data.images import DECODERS, MOST_PIXELS, CorruptImageError
 from mobilenet.data.jpeg_frame import read_any_size
 from mobilenet.data.pipeline import eval_batches, train_batches
+from mobilenet.data.prepare.image_folder import ImageFolderError, prepare_image_folder
+from tests.helpers import toy_dataset
 
 decoders = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
 RNG = np.random.default_rng(0)

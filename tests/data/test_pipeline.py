@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 import simplejpeg
-import toy_dataset
 from grain.multiprocessing import SharedMemoryArray
-from toy_dataset import TEST, TRAIN, constant, png
 
 from mobilenet.data.datasets import open_split
 from mobilenet.data.images import CorruptImageError
 from mobilenet.data.pipeline import eval_batches, train_batches
 from mobilenet.data.records import Record
 from mobilenet.errors import ConfigError
+from tests.helpers import toy_dataset
+from tests.helpers.toy_dataset import TEST, TRAIN, constant, png
 
 RESOLUTION = 8
 
@@ -334,7 +334,7 @@ def test_a_split_can_be_pickled(config):
 
 PROGRAM = """
 import sys
-from configs.base import get_config
+from mobilenet.config import get_config
 from mobilenet.data.datasets import open_split
 from mobilenet.data.pipeline import eval_batches, train_batches
 if __name__ == "__main__":

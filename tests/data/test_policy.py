@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.data import policy_operations as operations
 from mobilenet.data.policy import (
     RandAugment,

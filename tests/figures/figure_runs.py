@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from configs import cifar10
-from mobilenet.sweeps.runs import Run
-from mobilenet.training.run_directory import flatten
+from mobilenet.runs.finished import Run
+from mobilenet.runs.run_directory import flatten
 
 
 def make_run(

@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from mobilenet.architecture import V2_ROWS
 from mobilenet.data.datasets import open_split
-from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 from mobilenet.figures import activations
 from mobilenet.figures.activations import LayerCounts, count_positive, draw, patterns
-from mobilenet.functional import split_model
-from mobilenet.models import create_model
-from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.networks.architecture import V2_ROWS
+from mobilenet.networks.functional import split_model
+from mobilenet.networks.models import create_model
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.run_directory import start_run
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.run_directory import start_run
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_v2():
     """Cuts V2 down to the stem, the first block and the two with expansions that follow."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mobilenet.architecture.V2_ROWS", V2_ROWS[:3])
+        patch.setattr("mobilenet.networks.architecture.V2_ROWS", V2_ROWS[:3])
         yield
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.figures.cost_breakdown import PUBLISHED_V1, draw, layer_shares
+from mobilenet.networks.architecture import mobilenet_v1, mobilenet_v2
 
 
 def test_v1_is_its_table_2_but_for_a_misprint():

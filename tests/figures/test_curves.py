@@ -6,7 +6,7 @@ from figure_runs import make_run
 from mobilenet.errors import UserError
 from mobilenet.figures import bottleneck, shortcut
 from mobilenet.figures.curves import gather
-from mobilenet.sweeps.groups import group_runs
+from mobilenet.runs.groups import group_runs
 
 _CURVES = ({100: 0.1, 200: 0.5, 300: 0.6}, {100: 0.2, 200: 0.5, 300: 0.9}, {100: 0.6, 300: 0.6})
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mobilenet.architecture import mobilenet_v1, mobilenet_v2
 from mobilenet.figures.memory import PUBLISHED_KB, block_memory, draw, largest_outputs
+from mobilenet.networks.architecture import mobilenet_v1, mobilenet_v2
 
 # V2 1.0 at 224 pixels, 16-bit: input plus output of all 17 blocks, from V2 table 2.
 _V2_BLOCKS = [

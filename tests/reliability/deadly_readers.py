@@ -5,7 +5,7 @@ import pathlib
 import signal
 
 from mobilenet.errors import UserError
-from mobilenet.reliability.readers import Reader
+from tests.reliability.readers import Reader
 
 # The variable that names the file by which a process knows that one before it has died.
 MARK = "DEADLY_READER_HAS_DIED"

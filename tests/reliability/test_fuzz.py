@@ -6,11 +6,11 @@ import deadly_readers
 import numpy as np
 import pytest
 
-from mobilenet.reliability.fuzz import Finding, fuzz, make_input, try_input
-from mobilenet.reliability.mutations import mutate
-from mobilenet.reliability.readers import all_readers
-from mobilenet.reliability.samples import TENSORS, weight_samples
 from mobilenet.weights.files import read_tensors
+from tests.reliability.fuzz import Finding, fuzz, make_input, try_input
+from tests.reliability.mutations import mutate
+from tests.reliability.readers import all_readers
+from tests.reliability.samples import TENSORS, weight_samples
 
 
 @pytest.fixture(scope="module")

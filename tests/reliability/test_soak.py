@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from mobilenet.reliability.soak import Kill, Soak, _compare
+from tests.reliability.soak import Kill, Soak, _compare
 
 
 def test_kills_at_random_moments_change_no_bit(start_soak, tmp_path):

@@ -3,8 +3,8 @@
 import pathlib
 import runpy
 
-from mobilenet import architecture
-from mobilenet.entry_point import run
+from mobilenet.networks import architecture
+from mobilenet.runtime.entry_point import run
 
 architecture.V1_ROWS = architecture.V1_ROWS[:2]
 

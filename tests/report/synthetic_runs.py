@@ -5,9 +5,9 @@ import math
 import random
 
 from configs import cifar10
-from mobilenet.cost import count_cost
-from mobilenet.models import create_architecture
-from mobilenet.sweeps.runs import Run
+from mobilenet.networks.cost import count_cost
+from mobilenet.networks.models import create_architecture
+from mobilenet.runs.finished import Run
 
 _EPOCHS = 12
 _STEPS_PER_EPOCH = 391

@@ -10,7 +10,7 @@ from synthetic_runs import make_run
 from mobilenet.report.data import datasets, group_data
 from mobilenet.report.published import published_data
 from mobilenet.report.text import format_millions, format_value, short_names
-from mobilenet.sweeps.groups import group_runs
+from mobilenet.runs.groups import group_runs
 
 
 def _with_result(run, **values):

@@ -14,7 +14,7 @@ from synthetic_runs import make_run, make_sweep
 
 from mobilenet.errors import UserError
 from mobilenet.report.page import build_page, write_page
-from mobilenet.sweeps.runs import read_runs, to_line
+from mobilenet.runs.finished import read_runs, to_line
 
 _ROOT = pathlib.Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mobilenet.sweeps.runs import read_runs
+from mobilenet.runs.finished import read_runs
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _SHORT = "--base.total_steps=4"
@@ -45,7 +45,7 @@ def test_a_sweep_completes_what_it_can_and_runs_only_the_rest_again(tmp_path, st
 def tiny_sweep(tmp_path):
     """A copy of scripts/sweep.py whose runs have the network of the fixture `tiny_network`."""
     (tmp_path / "scripts").mkdir()
-    words = [str(_ROOT / name) for name in ("tests/training/tiny_program.py", "train.py")]
+    words = [str(_ROOT / name) for name in ("tests/helpers/tiny_program.py", "train.py")]
     (tmp_path / "train.py").write_text(
         f"import runpy, sys\nsys.argv[:1] = {words}\n"
         f"runpy.run_path({words[0]!r}, run_name='__main__')\n"

@@ -17,14 +17,14 @@ from jax.sharding import AxisType, Mesh
 
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.run_directory import read_config
+from mobilenet.runtime.mesh import replicated
 from mobilenet.sweeps import attempts
 from mobilenet.sweeps.ray_cluster import check_resources
 from mobilenet.sweeps.ray_launcher import launch_ray
 from mobilenet.sweeps.sweep import Sweep
-from mobilenet.training.checkpoint import Checkpoints
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.mesh import replicated
-from mobilenet.training.run_directory import read_config
 from tests.sweeps.find_trainers import find_trainers
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_nothing_outlives_a_launcher_that_was_killed(start, tmp_path):
 @pytest.fixture
 def one_device(monkeypatch):
     mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
-    monkeypatch.setattr("mobilenet.training.mesh.make_mesh", lambda: mesh)
+    monkeypatch.setattr("mobilenet.runtime.mesh.make_mesh", lambda: mesh)
 
 
 def _final_state(workdir):

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from configs import base, cifar10
+from configs import cifar10
+from mobilenet import config as base
 from mobilenet.errors import UserError
 from mobilenet.sweeps.sweep import command_line, plan_sweep, record_sweep
 
@@ -18,7 +19,7 @@ def _plan(tmp_path, rows, *, overrides=None, config=None, workdir=None):
     file.write_text(f"def get_rows(base):\n    return {rows!r}\n")
     config = config or base.get_config()
     return plan_sweep(
-        str(file), "configs/base.py", config, overrides or {}, workdir or tmp_path / "runs"
+        str(file), "mobilenet/config.py", config, overrides or {}, workdir or tmp_path / "runs"
     )
 
 
@@ -40,7 +41,7 @@ def test_a_command_line_holds_the_overrides_of_the_base_and_of_the_row(tmp_path)
     assert words[:4] == [
         "python",
         "train.py",
-        "--config=configs/base.py",
+        "--config=mobilenet/config.py",
         f"--workdir={plan.runs[0].directory}",
     ]
     assert sorted(words[4:]) == [
@@ -84,7 +85,7 @@ def test_a_file_without_rows_is_refused(tmp_path, text, sentence):
     if text is not None:
         file.write_text(text)
     with pytest.raises(UserError, match=sentence):
-        plan_sweep(str(file), "configs/base.py", base.get_config(), {}, tmp_path / "runs")
+        plan_sweep(str(file), "mobilenet/config.py", base.get_config(), {}, tmp_path / "runs")
 
 
 def test_a_record_says_where_the_rows_came_from(tmp_path):
@@ -92,7 +93,7 @@ def test_a_record_says_where_the_rows_came_from(tmp_path):
     record_sweep(sweep)
     assert json.loads((tmp_path / "runs" / "sweep.json").read_text()) == {
         "sweep": str(tmp_path / "rows.py"),
-        "base": "configs/base.py",
+        "base": "mobilenet/config.py",
         "base_overrides": {"total_steps": 3},
         "rows": [{"name": "seed=1", "overrides": {"seed": 1}}],
     }

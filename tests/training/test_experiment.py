@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_config import get_config
 
-from mobilenet.architecture import V2_ROWS
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError
-from mobilenet.fused.operation import fused_expansion
+from mobilenet.networks.architecture import V2_ROWS
+from mobilenet.ops.fused.operation import fused_expansion
+from mobilenet.runtime.mesh import replicated, split_over_images
 from mobilenet.training.experiment import build_experiment, build_network
-from mobilenet.training.mesh import replicated, split_over_images
+from tests.helpers.small_config import get_config
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -161,7 +161,7 @@ def test_expansions_that_cannot_be_fused(build, changes, message):
 
 
 def test_a_network_with_fused_expansions_calls_their_kernels(build, monkeypatch):
-    monkeypatch.setattr("mobilenet.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
+    monkeypatch.setattr("mobilenet.networks.architecture.V2_ROWS", (V2_ROWS[0], V2_ROWS[2]))
     experiment = build(**V2, **{"model.norm_group_size": 2})
     seen = []
     really = fused_expansion
@@ -170,7 +170,7 @@ def test_a_network_with_fused_expansions_calls_their_kernels(build, monkeypatch)
         seen.append(x.shape)
         return really(x, *args, **options)
 
-    monkeypatch.setattr("mobilenet.fused.operation.fused_expansion", spy)
+    monkeypatch.setattr("mobilenet.ops.fused.operation.fused_expansion", spy)
     state = experiment.abstract_state
     images = jax.ShapeDtypeStruct((16, 16, 16, 3), jnp.float32)
     key = jax.eval_shape(lambda: jax.random.key(0))

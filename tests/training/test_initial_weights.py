@@ -5,18 +5,18 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-import small_config
 
 from configs import finetune
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError, UserError
-from mobilenet.initialization import initialize
-from mobilenet.models import MobileNet
+from mobilenet.networks.initialization import initialize
+from mobilenet.networks.models import MobileNet
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.run_directory import read_config
 from mobilenet.training import loop
-from mobilenet.training.checkpoint import Checkpoints
 from mobilenet.training.experiment import build_experiment
 from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.run_directory import read_config
+from tests.helpers import small_config
 
 _TINY = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
 _CLASSES = 3

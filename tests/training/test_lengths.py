@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ml_collections import config_flags
 from ml_collections.config_dict import ConfigDict
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.training.lengths import resolve_steps
 

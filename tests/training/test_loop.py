@@ -10,11 +10,11 @@ import pytest
 
 from mobilenet.data import pipeline
 from mobilenet.errors import ConfigError, UserError
-from mobilenet.evaluation import evaluate
+from mobilenet.evaluation.evaluate import evaluate
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.run_directory import read_result
 from mobilenet.training import loop
 from mobilenet.training.loop import Stopped, train
-from mobilenet.training.metrics_file import read_metrics
-from mobilenet.training.run_directory import read_result
 
 pytestmark = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
 

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from small_config import get_config
 
-from mobilenet.functional import Functions
-from mobilenet.training.augment import make_augment, split_key
-from mobilenet.training.mixing import Mixture
-from mobilenet.training.state import create_state
+from mobilenet.networks.functional import Functions
+from mobilenet.runs.state import create_state
+from mobilenet.tasks.classification.mixing import Mixture
+from mobilenet.tasks.pixels.augment import make_augment, split_key
 from mobilenet.training.step import (
     make_train_step,
     micro_batch_key,
@@ -20,6 +19,7 @@ from mobilenet.training.step import (
     step_key,
     summarize,
 )
+from tests.helpers.small_config import get_config
 
 _CLASSES = 4
 _SCHEDULE = optax.constant_schedule(0.25)

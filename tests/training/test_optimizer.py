@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.errors import ConfigError
 from mobilenet.training.optimizer import decay_mask, make_optimizer
 

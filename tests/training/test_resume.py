@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mobilenet.data.datasets import open_split
-from mobilenet.training.checkpoint import Checkpoints
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.run_directory import read_config
+from mobilenet.runtime.mesh import replicated
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.mesh import replicated
-from mobilenet.training.metrics_file import read_metrics
-from mobilenet.training.run_directory import read_config
 
 # Of 72 images in batches of 16: an epoch is 4.5 steps.
 _STEPS = 12

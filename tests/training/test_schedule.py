@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.errors import ConfigError
 from mobilenet.training.schedule import make_schedule
 

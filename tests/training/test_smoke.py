@@ -1,11 +1,11 @@
 """The variant `smoke` of a config trains to its end, without data too."""
 
 import pytest
-from small_config import get_config
 
-from configs import base
+from mobilenet import config as base
+from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.training.loop import train
-from mobilenet.training.metrics_file import read_metrics
+from tests.helpers.small_config import get_config
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")

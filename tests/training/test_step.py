@@ -8,13 +8,13 @@ import numpy as np
 import optax
 import pytest
 from jax.sharding import AxisType, Mesh
-from small_config import get_config
 
-from mobilenet.functional import Functions, split_model
-from mobilenet.models import create_model
-from mobilenet.training.mesh import replicated, split_over_images, to_devices
-from mobilenet.training.state import create_state
+from mobilenet.networks.functional import Functions, split_model
+from mobilenet.networks.models import create_model
+from mobilenet.runs.state import create_state
+from mobilenet.runtime.mesh import replicated, split_over_images, to_devices
 from mobilenet.training.step import make_eval_step, make_train_step, summarize
+from tests.helpers.small_config import get_config
 
 _CLASSES = 3
 _SCHEDULE = optax.constant_schedule(0.25)

@@ -9,16 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
-from small_config import get_config
 
 import mobilenet
-from mobilenet.compilation_cache import traced_programs_folder
 from mobilenet.data.datasets import open_split
-from mobilenet.training import mesh as meshes
+from mobilenet.runs.state import TrainState
+from mobilenet.runtime import mesh as meshes
+from mobilenet.runtime.compilation_cache import traced_programs_folder
 from mobilenet.training import traced_step
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.state import TrainState
 from mobilenet.training.traced_step import TracedStep
+from tests.helpers.small_config import get_config
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import jax
 import pytest
 from flax import nnx
 
-from mobilenet.models import MobileNet, create_architecture
+from mobilenet.networks.models import MobileNet, create_architecture
 from mobilenet.training.optimizer import decay_mask
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "golden"

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from flax import nnx
-from random_weights import draw_network
 
-from configs import base
+from mobilenet import config as base
 from mobilenet.errors import UserError
-from mobilenet.functional import split_model
-from mobilenet.models import create_architecture
-from mobilenet.training.checkpoint import Checkpoints
-from mobilenet.training.run_directory import start_run
-from mobilenet.training.state import TrainState
+from mobilenet.networks.functional import split_model
+from mobilenet.networks.models import create_architecture
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.run_directory import start_run
+from mobilenet.runs.state import TrainState
+from mobilenet.runs.weights import load_run, load_run_or_weights
 from mobilenet.weights.convert import convert
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.layout import TENSORFLOW_DENSE_CONV, TENSORFLOW_DEPTHWISE, TORCH_CONV
-from mobilenet.weights.of_run import load_run, load_run_or_weights
 from mobilenet.weights.pretrained import load_pretrained
 from mobilenet.weights.targets import all_knobs, find_target
+from tests.helpers.random_weights import draw_network
 
 _TORCH = {"padding": "symmetric", "norm_epsilon": 1e-5}
 _ENDINGS = {"torchvision": ".pth", "timm": ".safetensors", "keras": ".h5"}

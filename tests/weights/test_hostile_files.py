@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from mobilenet.errors import UserError
-from mobilenet.reliability.samples import tensorflow_files
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.limits import MOST_BYTES
 from mobilenet.weights.torch_writer import write_torch_file
+from tests.reliability.samples import tensorflow_files
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from random_weights import draw_network
 
-from mobilenet.layers import scale_images
+from mobilenet.networks.layers import scale_images
 from mobilenet.weights.convert import convert
 from mobilenet.weights.pretrained import load_pretrained
+from tests.helpers.random_weights import draw_network
 
 pytestmark = [
     pytest.mark.parity,

@@ -10,9 +10,9 @@ import pytest
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.models import create_architecture, create_model
+from mobilenet.networks.models import create_architecture, create_model
+from mobilenet.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV
 from mobilenet.weights.layout import backbone_tensors, classifier_tensors
-from mobilenet.weights.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV
 from mobilenet.weights.pretrained import load_pretrained
 from mobilenet.weights.registry import SOURCES
 

@@ -1,0 +1,22 @@
+"""Our input pipeline, as `train.py` runs it on photographs."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.photographs import data_config
+from benchmarks.timing import Turn, draw_batches
+from benchmarks.workload import InputWorkload
+from mobilenet.data.datasets import open_split
+from mobilenet.data.pipeline import train_batches
+
+
+def read(workload: InputWorkload) -> Turn:
+    config = data_config(workload.data, workload.data_dir, workload.threads)
+    split = open_split(config, workload.split)
+
+    def open_batches() -> contextlib.AbstractContextManager[Iterator[Any]]:
+        batches = train_batches(split, config, workload.resolution, workload.batch_size, seed=0)
+        return contextlib.closing(batches)  # type: ignore[type-var]
+
+    return draw_batches(open_batches)

@@ -1,0 +1,74 @@
+"""The training step of a config with a plain Flax network, to compare compiled programs with."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array
+
+from benchmarks.plain_flax import PlainMobileNet
+from mobilenet.networks.functional import Functions, Tree
+from mobilenet.runs.state import TrainState, create_state
+from mobilenet.runtime import mesh as meshes
+from mobilenet.training.experiment import Experiment
+from mobilenet.training.optimizer import make_optimizer
+from mobilenet.training.schedule import make_schedule
+from mobilenet.training.step import TrainStep, make_train_step
+
+
+def build_plain_step(
+    config: ml_collections.ConfigDict, experiment: Experiment
+) -> tuple[TrainStep, TrainState]:
+    """Returns the step, and the shapes of its state.
+
+    Everything but the network is that of the experiment: augmentation, loss, optimizer, compute
+    type, moving averages. With `norm_group_size` every device normalises its own images, all of
+    them as one group; without it, the global batch. The network has no dropout, pads as TensorFlow
+    does and knows the shortcuts between bottlenecks only (`benchmarks.plain_flax`).
+    """
+    network, mesh = experiment.network, experiment.network.mesh
+    dtype = jnp.dtype(config.compute_dtype)
+    plain = nnx.eval_shape(lambda: PlainMobileNet(network.architecture, dtype))
+    is_local = network.architecture.norm_group_size is not None
+    functions = Functions(_train_function(plain, mesh if is_local else None), _no_evaluation)
+    params, batch_stats = (
+        nnx.to_pure_dict(nnx.state(plain, kind)) for kind in (nnx.Param, nnx.BatchStat)
+    )
+    schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
+    optimizer = make_optimizer(config.optimizer, schedule, params)
+    whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
+    step = jax.jit(
+        make_train_step(functions, optimizer, schedule, config),
+        in_shardings=(whole, split),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+    )
+    create = functools.partial(
+        create_state, optimizer=optimizer, with_ema=config.ema_decay is not None
+    )
+    return step, jax.eval_shape(create, params, batch_stats)
+
+
+def _train_function(plain: PlainMobileNet, mesh: Mesh | None) -> Any:
+    graph = nnx.graphdef(plain)
+
+    def apply(params: Tree, batch_stats: Tree, images: Array) -> tuple[Array, Tree]:
+        network = nnx.merge(graph, params, batch_stats, copy=True)
+        logits = network(images)
+        batch_stats = nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+        return logits, batch_stats if mesh is None else jax.lax.pmean(batch_stats, "data")
+
+    if mesh is not None:
+        whole, split = PartitionSpec(), PartitionSpec("data")
+        apply = jax.shard_map(
+            apply, mesh=mesh, in_specs=(whole, whole, split), out_specs=(split, whole)
+        )
+    return lambda params, batch_stats, images, _key: apply(params, batch_stats, images)
+
+
+def _no_evaluation(*_: Any) -> Array:
+    raise NotImplementedError("Only the training step is compared.")

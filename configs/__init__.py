@@ -1,1 +1,0 @@
-"""Experiment configurations: one file an experiment, complete and locked."""

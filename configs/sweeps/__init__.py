@@ -1,1 +1,0 @@
-"""Rows of overrides for scripts/sweep.py: `get_rows(base)` of each file works on any base."""

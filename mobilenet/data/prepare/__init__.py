@@ -1,0 +1,1 @@
+"""From photographs, folders and archives to TFDS datasets in ArrayRecord form."""

@@ -1,0 +1,125 @@
+"""Lists the unpacked layout: train/<wnid>/*.JPEG with val/<wnid>/*.JPEG or a flat val/."""
+
+import dataclasses
+import os
+import pathlib
+
+import tqdm
+
+from mobilenet.data.prepare.imagenet.labels import (
+    ImagenetError,
+    check_class_of,
+    check_classes,
+    class_numbers,
+    some,
+    validation_labels,
+)
+from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Entry, Listing, Member
+from mobilenet.data.prepare.imagenet.workers import Workers
+
+_VALIDATION_FOLDERS = ("val", "validation")
+_EXTENSIONS = (".jpeg", ".jpg")
+_SYSTEM_NAMES = ("Thumbs.db", "desktop.ini")  # written by desktops
+
+
+@dataclasses.dataclass(frozen=True)
+class _Folder:
+    path: str
+    split: str
+    class_name: str | None  # None: a flat validation folder
+
+
+def list_folders(
+    source: pathlib.Path,
+    workers: Workers,
+    *,
+    val_labels: str | os.PathLike[str] | None,
+    allow_partial: bool,
+) -> Listing:
+    """Lists the images of `source/train` and `source/val`.
+
+    Opens none of them: on a network file system that would take as long as reading all.
+
+    Raises:
+      ImagenetError: the layout is another, a class is unknown or missing, an image is empty.
+    """
+    train = source / TRAIN
+    validation = next(
+        (source / name for name in _VALIDATION_FOLDERS if (source / name).is_dir()), None
+    )
+    if validation is None:
+        raise ImagenetError(
+            f"{source} has a folder train but no folder val: add the validation images, as "
+            "val/<wnid>/*.JPEG, or flat as val/*.JPEG."
+        )
+    folders = [_Folder(str(train / name), TRAIN, name) for name in _subfolders(train)]
+    names = _subfolders(validation)
+    if names and val_labels is not None:
+        raise ImagenetError(
+            f"{validation} has class folders, which give the labels: leave --val_labels out."
+        )
+    # The flat folder is the longest task, so it comes first.
+    folders = [
+        *(_Folder(str(validation / name), VALIDATION, name) for name in names or [""]),
+        *folders,
+    ]
+    for where, split in ((train, TRAIN), (validation, VALIDATION)):
+        found = [folder.class_name for folder in folders if folder.split == split]
+        if names or split == TRAIN:
+            check_classes(str(where), [name for name in found if name], allow_partial=allow_partial)
+            _refuse_files(where)
+    splits: dict[str, list[Member]] = {TRAIN: [], VALIDATION: []}
+    numbers = {folder: number for number, folder in enumerate(folders)}
+    with tqdm.tqdm(total=len(folders), desc="Listing the folders", unit="folder") as progress:
+        for folder, entries in workers.run(_list_images, folders):
+            if folder.class_name:
+                label = class_numbers()[folder.class_name]
+                for entry in entries:
+                    check_class_of(folder.path, entry.name, label)
+                labels = dict.fromkeys((entry.name for entry in entries), label)
+            else:
+                labels = validation_labels(folder.path, [e.name for e in entries], val_labels)
+            splits[folder.split].extend(
+                Member(e.name, labels[e.name], numbers[folder], e.offset, e.size, e.time)
+                for e in entries
+            )
+            progress.update()
+    return Listing("images", tuple(folder.path for folder in folders), splits)
+
+
+def _subfolders(folder: pathlib.Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _refuse_files(folder: pathlib.Path) -> None:
+    with os.scandir(folder) as entries:
+        files = sorted(e.name for e in entries if not e.is_dir() and not _is_litter(e.name))
+    if files:
+        raise ImagenetError(
+            f"{folder} holds {some(files)} beside its class folders: move or remove it."
+        )
+
+
+def _list_images(folder: _Folder) -> list[Entry]:
+    images = []
+    with os.scandir(folder.path) as entries:
+        for entry in entries:
+            if _is_litter(entry.name):
+                continue
+            path = pathlib.Path(folder.path, entry.name)
+            if not entry.name.lower().endswith(_EXTENSIONS) or entry.is_dir():
+                raise ImagenetError(f"{path} is no .JPEG file: move or remove it.")
+            try:
+                status = entry.stat()
+            except FileNotFoundError as error:
+                raise ImagenetError(f"{path} is a broken link: mend or remove it.") from error
+            if status.st_size == 0:
+                raise ImagenetError(f"{path} is empty: get it again.")
+            images.append(Entry(entry.name, -1, status.st_size, status.st_mtime_ns))
+    # The order in which the file system gives them differs between machines.
+    return sorted(images)
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name in _SYSTEM_NAMES

@@ -1,0 +1,1 @@
+"""How good is it: a whole split, every image once."""

@@ -1,0 +1,1 @@
+"""What is the network: rows, layers, modules, cost."""

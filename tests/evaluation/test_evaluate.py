@@ -1,0 +1,117 @@
+"""An evaluation counts every image once, adds exactly and ends when asked."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mobilenet.evaluation.evaluate import Interrupted, evaluate
+from mobilenet.runtime.mesh import make_mesh
+from mobilenet.training.step import summarize
+
+
+def _eval_step(params, batch_stats, batch):
+    """The logits are the params' constant rows: images hold the row's number."""
+    del batch_stats
+    logits = params["table"][batch["images"]]
+    return summarize(logits, batch["labels"], batch["mask"], label_smoothing=0.0)
+
+
+_ROWS = 40
+
+
+def _problem(seed=0):
+    rng = np.random.default_rng(seed)
+    logits = rng.permuted(np.arange(_ROWS * 7).reshape(_ROWS, 7) / 40.0, axis=1)
+    return logits.astype(np.float32), rng.integers(0, 7, _ROWS, dtype=np.int32)
+
+
+def _batches(labels, *, skipped=()):
+    """Batches of 16: the last holds 8 images and 8 paddings."""
+    for start in range(0, _ROWS, 16):
+        indices = np.arange(start, start + 16)
+        valid = (indices < _ROWS) & ~np.isin(indices, skipped)
+        safe = np.where(valid, indices, 0).astype(np.int32)
+        yield {
+            "images": safe,
+            "labels": np.where(valid, labels[safe], 0).astype(np.int32),
+            "mask": valid.astype(np.float32),
+        }
+
+
+def _evaluate(logits, batches, **keys):
+    defaults = {"num_examples": _ROWS, "on_corrupt": "raise", "mesh": make_mesh()}
+    return evaluate(_eval_step, {"table": jnp.asarray(logits)}, {}, batches, **{**defaults, **keys})
+
+
+def _expected(logits, labels):
+    logits = logits.astype(np.float64)
+    order = np.argsort(-logits, axis=1)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    return {
+        "top1": (order[:, 0] == labels).mean(),
+        "top5": (order[:, :5] == labels[:, None]).any(1).mean(),
+        "loss": -log_p[np.arange(len(labels)), labels].mean(),
+    }
+
+
+def test_every_image_counts_once():
+    logits, labels = _problem()
+    result = _evaluate(logits, _batches(labels))
+    assert result["num_images"] == _ROWS
+    assert result["images_per_second"] > 0
+    assert "skipped_images" not in result
+    for name, value in _expected(logits, labels).items():
+        assert result[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_skipped_images_are_counted_and_left_out():
+    logits, labels = _problem()
+    result = _evaluate(logits, _batches(labels, skipped=[3, 20]), on_corrupt="skip")
+    assert (result["num_images"], result["skipped_images"]) == (_ROWS - 2, 2)
+    kept = ~np.isin(np.arange(_ROWS), [3, 20])
+    for name, value in _expected(logits[kept], labels[kept]).items():
+        assert result[name] == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.parametrize(("skipped", "extra"), [([3], 0), ([], -1), ([], 1)])
+def test_another_count_than_the_split_has_is_an_error(skipped, extra):
+    logits, labels = _problem()
+    with pytest.raises(RuntimeError, match=f"counted {_ROWS - len(skipped)} images"):
+        _evaluate(logits, _batches(labels, skipped=skipped), num_examples=_ROWS + extra)
+
+
+def test_a_split_with_nothing_but_corrupt_images_is_an_error():
+    logits, labels = _problem()
+    with pytest.raises(RuntimeError, match="counted 0 images"):
+        _evaluate(logits, _batches(labels, skipped=range(_ROWS)), on_corrupt="skip")
+
+
+def test_it_ends_between_batches_when_asked():
+    logits, labels = _problem()
+    taken = []
+
+    def watched():
+        for batch in _batches(labels):
+            taken.append(batch)
+            yield batch
+
+    with pytest.raises(Interrupted):
+        _evaluate(logits, watched(), stop=lambda: len(taken) == 2)
+    assert len(taken) == 2
+
+
+def test_sums_of_many_batches_are_exact():
+    # 2**24 + 1 is no float32: a sum in it would lose every image beyond.
+    def step(params, batch_stats, batch):
+        del params, batch_stats
+        size = batch["mask"].sum() * (2**24 if batch["labels"][0] else 0.125)
+        return dict.fromkeys(("loss", "top1", "top5", "images"), size)
+
+    batches = (
+        {"labels": np.full(8, first, np.int32), "mask": np.ones(8, np.float32)}
+        for first in (1, 0, 0, 1)
+    )
+    result = evaluate(
+        step, {}, {}, batches, num_examples=2**28 + 2, on_corrupt="raise", mesh=make_mesh()
+    )
+    assert result["num_images"] == 2**28 + 2

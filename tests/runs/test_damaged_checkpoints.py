@@ -1,0 +1,265 @@
+"""A damaged checkpoint is never used: the one before it is, and a line says so."""
+
+import errno
+import shutil
+import subprocess
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh
+
+from mobilenet.errors import UserError
+from mobilenet.runs import checkpoint
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.checksums import find_damage
+from mobilenet.training.experiment import build_network
+from mobilenet.training.loop import train
+from mobilenet.runtime.mesh import replicated
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.state import TrainState
+
+_SCORES = {1: 0.5, 2: 0.9, 3: 0.7}
+
+
+def _sharding():
+    return replicated(Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,)))
+
+
+def _state(step):
+    def tree(offset):
+        # Large enough that its values have a file of their own.
+        return {"layer": {"kernel": jnp.arange(2000, dtype=jnp.float32) + offset}}
+
+    state = TrainState(
+        step=jnp.asarray(step, jnp.int32),
+        params=tree(step),
+        batch_stats=tree(step + 0.25),
+        opt_state=(tree(step + 0.5), jnp.asarray(step, jnp.int32)),
+        ema=None,
+    )
+    return jax.device_put(state, _sharding())
+
+
+def _weights(step):
+    state = _state(step)
+    return {name: getattr(state, name) for name in ("params", "batch_stats", "ema")}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("saved")
+    checkpoints = Checkpoints(workdir, keep=3, scores={})
+    for step in (1, 2, 3):
+        checkpoints.save(step, _state(step))
+    checkpoints.close()
+    return workdir
+
+
+@pytest.fixture
+def workdir(saved, tmp_path):
+    """A run directory with the checkpoints of steps 1, 2 and 3."""
+    shutil.copytree(saved / "checkpoints", tmp_path / "checkpoints")
+    return tmp_path
+
+
+def _open(workdir, *, read_only=True):
+    return Checkpoints(workdir, keep=3, scores=_SCORES, read_only=read_only)
+
+
+def _files(workdir, step):
+    """The files of a checkpoint, the largest first; not the two that only Orbax looks at."""
+    folder = workdir / "checkpoints" / str(step)
+    files = [path for path in folder.glob("*/**/*") if path.is_file()]
+    return sorted(files, key=lambda path: path.stat().st_size, reverse=True)
+
+
+def _values(workdir, step, item):
+    return next(path for path in _files(workdir, step) if f"/{step}/{item}/" in str(path))
+
+
+def _flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+_DAMAGE = [_flip, _cut, _empty, lambda path: path.unlink()]
+damages = pytest.mark.parametrize("damage", _DAMAGE, ids=["flipped", "cut", "emptied", "removed"])
+
+
+@damages
+def test_training_takes_the_one_before_and_sets_the_damaged_one_aside(workdir, damage, caplog):
+    path = _values(workdir, 3, "progress")
+    damage(path)
+    name = path.relative_to(workdir / "checkpoints" / "3")
+    what = "missing" if not path.exists() else "not as it was written"
+    checkpoints = _open(workdir, read_only=False)
+    assert checkpoints.last_whole() == 2
+    aside = workdir / "damaged_checkpoints" / "3.1"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The checkpoint of step 3 in {workdir}/checkpoints is damaged ({name} is {what}): that of "
+        f"step 2 is used, and it is now {aside}."
+    ]
+    jax.tree.map(
+        np.testing.assert_array_equal, checkpoints.restore(2, _state(0), _sharding()), _state(2)
+    )
+    checkpoints.close()
+
+
+def test_a_step_that_was_damaged_is_saved_again_and_again(workdir):
+    checkpoints = _open(workdir, read_only=False)
+    for number in (1, 2):
+        _flip(_values(workdir, 3, "weights"))
+        assert checkpoints.last_whole() == 2
+        assert len(list((workdir / "damaged_checkpoints").iterdir())) == number
+        checkpoints.save(3, _state(3))
+        checkpoints.wait()
+    assert checkpoints.last_whole() == 3
+    restored = checkpoints.restore(3, _state(0), _sharding())
+    jax.tree.map(np.testing.assert_array_equal, restored, _state(3))
+    checkpoints.close()
+
+
+def test_a_flipped_bit_in_any_file_is_found(workdir):
+    files = _files(workdir, 3)
+    assert len(files) > 10
+    for path in files:
+        whole = path.read_bytes()
+        if not whole:
+            continue
+        _flip(path)
+        found = find_damage(workdir / "checkpoints" / "3", ("weights", "progress"))
+        name = path.relative_to(workdir / "checkpoints" / "3")
+        assert found == f"{name} is not as it was written"
+        path.write_bytes(whole)
+    assert find_damage(workdir / "checkpoints" / "3", ("weights", "progress")) is None
+
+
+def test_the_sums_are_those_of_sha256sum(workdir):
+    folder = workdir / "checkpoints" / "3"
+    command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    checked = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
+    assert len(lines) == len(_files(workdir, 3))
+
+
+@pytest.mark.parametrize("damage", [_flip, _cut, _empty], ids=["flipped", "cut", "emptied"])
+def test_a_damaged_list_of_sums_is_damage(workdir, damage):
+    damage(workdir / "checkpoints" / "3" / "SHA256SUMS")
+    checkpoints = _open(workdir, read_only=False)
+    assert checkpoints.last_whole() == 2
+    checkpoints.close()
+
+
+def test_a_checkpoint_without_sums_is_taken_as_it_is(workdir):
+    (workdir / "checkpoints" / "3" / "SHA256SUMS").unlink()
+    checkpoints = _open(workdir)
+    assert checkpoints.last_whole() == 3
+    weights = checkpoints.restore_weights(3, _weights(0), _sharding())
+    jax.tree.map(np.testing.assert_array_equal, weights, _weights(3))
+    checkpoints.close()
+
+
+@pytest.mark.parametrize(("which", "step", "instead"), [("last", 3, 2), ("best", 2, 3)])
+def test_evaluation_takes_the_next_one_and_changes_nothing(workdir, which, step, instead, caplog):
+    path = _values(workdir, step, "weights")
+    _flip(path)
+    before = sorted(workdir.rglob("*"))
+    checkpoints = _open(workdir)
+    assert checkpoints.find_whole_weights(which) == instead
+    checkpoints.close()
+    assert sorted(workdir.rglob("*")) == before
+    name = path.relative_to(workdir / "checkpoints" / str(step))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The checkpoint of step {step} in {workdir}/checkpoints is damaged ({name} is not as it "
+        f"was written): that of step {instead} is used."
+    ]
+
+
+def test_weights_do_not_suffer_from_damage_beside_them(workdir):
+    _flip(_values(workdir, 3, "progress"))
+    checkpoints = _open(workdir)
+    assert checkpoints.find_whole_weights("last") == 3
+    weights = checkpoints.restore_weights(3, _weights(0), _sharding())
+    jax.tree.map(np.testing.assert_array_equal, weights, _weights(3))
+    checkpoints.close()
+
+
+def test_a_damaged_step_that_was_asked_for_is_refused(workdir):
+    _flip(_values(workdir, 3, "weights"))
+    checkpoints = _open(workdir)
+    with pytest.raises(UserError, match=r"of step 3 in .* is damaged \(weights/.*\): take another"):
+        checkpoints.restore_weights(3, _weights(0), _sharding())
+    checkpoints.close()
+
+
+def test_where_all_are_damaged_one_sentence_names_them_and_nothing_is_moved(workdir):
+    for step in (1, 2, 3):
+        _cut(_values(workdir, step, "weights"))
+    before = sorted(workdir.rglob("*"))
+    checkpoints = _open(workdir, read_only=False)
+    for find in (checkpoints.last_whole, lambda: checkpoints.find_whole_weights("best")):
+        with pytest.raises(
+            UserError, match=r"^No checkpoint in .* is whole \(of step \d.*\): "
+        ) as e:
+            find()
+        assert all(f"of step {step} weights/" in str(e.value) for step in (1, 2, 3))
+    checkpoints.close()
+    assert sorted(workdir.rglob("*")) == before
+
+
+def test_a_checkpoint_whose_sums_cannot_be_written_is_none(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=3, scores={})
+    checkpoints.save(1, _state(1))
+    checkpoints.wait()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_checksums", full)
+    checkpoints.save(2, _state(2))
+    with pytest.raises(UserError, match=r"Cannot write a checkpoint .*: the disk is full: free"):
+        checkpoints.wait()
+    left = Checkpoints(tmp_path, keep=3, scores={}, read_only=True)
+    assert left.steps() == [1]
+    left.close()
+
+
+def _restored(config, workdir):
+    network = build_network(config, 3)
+    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
+    target = network.abstract_weights(with_ema=True)
+    weights = checkpoints.restore_weights(4, target, replicated(network.mesh))
+    checkpoints.close()
+    return weights
+
+
+@pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_one_before_to_the_same_bits(config, tmp_path, caplog):
+    def curve():
+        return [
+            {key: value for key, value in record.items() if "second" not in key}
+            for record in read_metrics(tmp_path)
+        ]
+
+    config.total_steps = 4
+    train(config, tmp_path)
+    metrics, weights = curve(), _restored(config, tmp_path)
+    _flip(_values(tmp_path, 4, "weights"))
+    train(config, tmp_path)
+    assert "The checkpoint of step 4 in " in caplog.text
+    assert "that of step 2 is used" in caplog.text
+    assert curve() == metrics
+    jax.tree.map(np.testing.assert_array_equal, _restored(config, tmp_path), weights)

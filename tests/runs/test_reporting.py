@@ -1,0 +1,209 @@
+"""Reports reach metrics.jsonl, TensorBoard and the terminal, and survive a resume."""
+
+import io
+import re
+import sys
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from mobilenet.errors import UserError
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.reporting import Reporter, format_duration
+
+
+class _Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def _reporter(directory, **keys):
+    defaults = {
+        "start_step": 0,
+        "total_steps": 1000,
+        "batch_size": 32,
+        "tensorboard": False,
+        "process_index": 0,
+    }
+    return Reporter(directory, **{**defaults, **keys})
+
+
+def test_records_training_and_evaluation(tmp_path):
+    with _reporter(tmp_path) as reporter:
+        reporter.train(1, {"loss": 2.5})
+        reporter.evaluation(1, {"accuracy": 0.25})
+        reporter.evaluation(1, {"accuracy": 0.5}, split="eval_ema")
+    assert read_metrics(tmp_path) == [
+        {"step": 1, "split": "train", "loss": 2.5, "total_steps": 1000},
+        {"step": 1, "split": "eval", "accuracy": 0.25},
+        {"step": 1, "split": "eval_ema", "accuracy": 0.5},
+    ]
+
+
+def test_speed_leaves_out_compilation_and_pauses(tmp_path):
+    clock = _Clock()
+    with _reporter(tmp_path, clock=clock) as reporter:
+        clock.now = 60.0  # compilation
+        reporter.train(1, {"loss": 1.0})
+        clock.now = 65.0
+        with reporter.pause():
+            clock.now = 165.0  # an evaluation
+        clock.now = 170.0
+        reporter.train(101, {"loss": 1.0})
+        clock.now = 180.0
+        reporter.train(151, {"loss": 1.0})
+    first, second, third = read_metrics(tmp_path)
+    assert "images_per_second" not in first
+    assert second["images_per_second"] == pytest.approx(100 * 32 / 10)
+    assert third["images_per_second"] == pytest.approx(50 * 32 / 10)
+    # 150 steps took 120 seconds with the evaluation, and 849 are left.
+    assert "seconds_left" not in first
+    assert third["seconds_left"] == pytest.approx(849 * 120 / 150)
+
+
+def test_plain_lines_where_there_is_no_terminal(tmp_path, capsys):
+    clock = _Clock()
+    with _reporter(tmp_path, clock=clock) as reporter:
+        reporter.train(1, {"loss": 6.9, "learning_rate": 0.045})
+        clock.now = 10.0
+        reporter.train(101, {"loss": 5.25, "learning_rate": 0.045})
+        reporter.evaluation(101, {"accuracy": 0.125})
+    # 899 steps are left at 10 steps a second.
+    assert capsys.readouterr().err.splitlines() == [
+        "step 1/1,000  loss 6.9000  lr 0.045",
+        "step 101/1,000  loss 5.2500  lr 0.045  320 images/s  1 min 30 s left",
+        "eval at step 101: accuracy 0.125",
+    ]
+
+
+def _screen(text):
+    """Returns the lines that a terminal shows."""
+    lines = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+def test_one_line_is_rewritten_on_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    stream = _Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with _reporter(tmp_path, total_steps=99_999, clock=_Clock()) as reporter:
+        reporter.train(10_000, {"loss": 123456.0, "learning_rate": 0.1})
+        reporter.train(10_001, {"loss": 1.0})
+        # Nothing is left of the longer line before.
+        assert _screen(stream.getvalue()) == ["step 10,001/99,999  loss 1.0000  0 s left"]
+        reporter.evaluation(10_001, {"accuracy": 0.5})
+        reporter.train(10_002, {"loss": 1.0})
+    screen = _screen(stream.getvalue())
+    assert screen[0] == "eval at step 10,001: accuracy 0.5"
+    assert screen[1].startswith("step 10,002/99,999")
+    assert screen[2:] == [""]
+
+
+def test_a_narrow_terminal_does_not_wrap(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = _Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with _reporter(tmp_path) as reporter:
+        reporter.train(1, {"loss": 123456.0, "learning_rate": 0.1})
+    assert max(map(len, re.split("[\r\n]", stream.getvalue()))) < 20
+
+
+def test_a_terminal_that_went_away_does_not_stop_the_run(tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, _):
+            raise OSError("the terminal was closed")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with _reporter(tmp_path) as reporter:
+        reporter.train(1, {"loss": 1.0})
+    assert len(read_metrics(tmp_path)) == 1
+
+
+def test_a_resume_continues_the_file(tmp_path):
+    for start, steps in ((0, (10, 20, 30)), (20, (30, 40))):
+        with _reporter(tmp_path, start_step=start) as reporter:
+            for step in steps:
+                reporter.train(step, {"loss": 1.0})
+    assert [record["step"] for record in read_metrics(tmp_path)] == [10, 20, 30, 40]
+
+
+def test_processes_but_the_first_are_silent(tmp_path, capsys):
+    with _reporter(tmp_path, process_index=1, tensorboard=True) as reporter:
+        reporter.train(1, {"loss": 1.0})
+        reporter.evaluation(1, {"accuracy": 1.0})
+        with reporter.pause():
+            pass
+    assert capsys.readouterr().err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def _events(directory):
+    events = []
+    for path in sorted((directory / "tensorboard").iterdir()):
+        data = path.read_bytes()
+        while data:
+            # TFRecord: length (8 bytes), its checksum (4), the event, its checksum (4).
+            length = int.from_bytes(data[:8], "little")
+            events.append(Event.FromString(data[12 : 12 + length]))
+            data = data[16 + length :]
+    return events
+
+
+def test_tensorboard_gets_every_scalar_under_its_split(tmp_path):
+    with _reporter(tmp_path, tensorboard=True) as reporter:
+        reporter.train(7, {"loss": 2.5})
+        reporter.evaluation(7, {"accuracy": 0.25})
+    scalars = {
+        (value.tag, event.step): value.simple_value
+        for event in _events(tmp_path)
+        for value in event.summary.value
+    }
+    assert scalars == {("train/loss", 7): 2.5, ("eval/accuracy", 7): 0.25}
+
+
+@pytest.mark.parametrize(("start_step", "first_forgotten"), [(0, 0), (20, 21)])
+def test_tensorboard_forgets_steps_beyond_the_checkpoint(tmp_path, start_step, first_forgotten):
+    with _reporter(tmp_path, tensorboard=True, start_step=start_step) as reporter:
+        reporter.train(start_step + 1, {"loss": 1.0})
+    # TensorBoard drops older events whose step is at least that of the start.
+    starts = [
+        event.step for event in _events(tmp_path) if event.session_log.status == SessionLog.START
+    ]
+    assert starts == [first_forgotten]
+
+
+def test_an_unwritable_event_file_is_one_sentence(tmp_path):
+    (tmp_path / "tensorboard").write_text("a file")
+    with (
+        _reporter(tmp_path, tensorboard=True) as reporter,
+        pytest.raises(UserError, match=r"Cannot write .*tensorboard: a part of the path"),
+    ):
+        reporter.train(1, {"loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (249.0, "4 min 09 s"),
+        (3 * 3600.0 + 7 * 60 + 59, "3 h 07 min"),
+        (2 * 86_400.0 + 3 * 3600, "2 d 03 h"),
+    ],
+)
+def test_durations_have_two_units(seconds, text):
+    assert format_duration(seconds) == text

@@ -1,0 +1,278 @@
+"""Several processes train as one: the same bits, whoever is killed, and nobody waits for ever."""
+
+import json
+import pathlib
+import signal
+import socket
+
+import jax
+import numpy as np
+import pytest
+
+from mobilenet.data.datasets import open_split
+from mobilenet.errors import UserError
+from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.run_directory import read_config
+from mobilenet.runtime.hosts import _check_port
+from mobilenet.runtime.mesh import replicated
+from mobilenet.training.experiment import build_experiment
+
+_REPOSITORY = pathlib.Path(__file__).parents[2]
+_HELPERS = _REPOSITORY / "tests" / "helpers"
+# Of 72 images in batches of 16: an epoch is 4.5 steps.
+_STEPS = 8
+# What mixes and erases images depends on their places in the global batch.
+_CONFIG = (
+    f"--config.total_steps={_STEPS}",
+    "--config.augment.cutmix_alpha=1.0",
+    "--config.evaluation.batch_size=8",
+)
+_SECONDS = 600  # on a busy machine; a hang would be longer
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
+
+
+@pytest.fixture(scope="module")
+def start_hosts(start_warm_program, data_dir):
+    """Starts a process for each host of a run and waits; returns status, output, errors of each.
+
+    By the number of a process, `signals` has three words for interrupting.py, and `flags` what this
+    process has for itself. `devices` is how many each process has, or a list of that.
+    """
+
+    def start(workdir, count, *, devices=1, signals=None, flags=None):
+        port = _free_port()
+        processes = []
+        for index in range(count):
+            number = devices[index] if isinstance(devices, list) else devices
+            hosts = (
+                f"--coordinator_address=127.0.0.1:{port}",
+                f"--num_processes={count}",
+                f"--process_id={index}",
+            )
+            words = (signals or {}).get(index, ())
+            process = start_warm_program(
+                _HELPERS / "tiny_program.py",
+                str(_HELPERS / "interrupting.py" if words else _REPOSITORY / "train.py"),
+                *words,
+                f"--config={_HELPERS / 'small_config.py'}",
+                f"--config.data.data_dir={data_dir}",
+                f"--workdir={workdir}",
+                *(hosts if count > 1 else ()),
+                *_CONFIG,
+                *(flags or {}).get(index, ()),
+                variables={"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"},
+            )
+            processes.append(process)
+        ends = [process.communicate(timeout=_SECONDS) for process in processes]
+        codes = [process.returncode for process in processes]
+        return [(code, *end) for code, end in zip(codes, ends, strict=True)]
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def unbroken(start_hosts, tmp_path_factory):
+    """The run directory of one process with two devices, which nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("runs") / "unbroken"
+    ((code, output, errors),) = start_hosts(workdir, 1, devices=2)
+    assert code == 0, errors
+    assert f"after {_STEPS} steps" in output
+    return workdir
+
+
+def _free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def _steps(workdir):
+    return sorted(path.name for path in (workdir / "checkpoints").iterdir())
+
+
+def _assert_same_end(workdir, unbroken):
+    """The same bits in everything that training changes, and the same metrics of every step."""
+    jax.tree.map(np.testing.assert_array_equal, _final_state(workdir), _final_state(unbroken))
+    assert _curve(workdir) == _curve(unbroken)
+    results = [json.loads((path / "result.json").read_text()) for path in (workdir, unbroken)]
+    assert len({result["loss"] for result in results}) == 1
+
+
+def _final_state(workdir):
+    config = read_config(workdir)
+    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
+    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
+    state = checkpoints.restore(
+        _STEPS, experiment.abstract_state, replicated(experiment.network.mesh)
+    )
+    checkpoints.close()
+    return state
+
+
+def _curve(workdir):
+    return [
+        {key: value for key, value in record.items() if "second" not in key}
+        for record in read_metrics(workdir)
+    ]
+
+
+def _assert_lost(end, workdir, process):
+    """The process ended with the sentence about the loss of another."""
+    code, _, errors = end
+    assert code == 75, errors
+    sentence = errors.splitlines()[-1]
+    assert sentence.startswith(f"error: Process {process} of 2 lost another one, which was killed")
+    assert f"--workdir={workdir}" in sentence
+
+
+def test_a_host_is_killed_and_two_go_on_to_the_bits_of_one(start_hosts, unbroken, tmp_path):
+    workdir = tmp_path / "broken"
+    # In mid-epoch; the checkpoint of step 2 may be complete or not.
+    first, second = start_hosts(workdir, 2, signals={1: ("SIGKILL", "step", "4")})
+    assert second[0] == -signal.SIGKILL
+    _assert_lost(first, workdir, 0)
+    assert not (workdir / "result.json").exists()
+
+    first, second = start_hosts(workdir, 2)
+    assert (first[0], second[0]) == (0, 0), first[2] + second[2]
+    assert f"after {_STEPS} steps" in first[1]
+    # Only the first speaks.
+    assert "top-1" not in second[1]
+    assert second[2] == ""
+    _assert_same_end(workdir, unbroken)
+    starts = json.loads((workdir / "environment.json").read_text())["starts"]
+    assert [start["devices"]["processes"] for start in starts] == [2, 2]
+
+
+@pytest.mark.slow
+def test_checkpoints_move_between_hosts_and_signals_stop_all_at_one_step(
+    start_hosts, unbroken, tmp_path
+):
+    workdir = tmp_path / "moved"
+    # A signal reaches the second process alone, in its third step: both stop after the fourth.
+    ends = start_hosts(workdir, 2, signals={1: ("SIGTERM", "step", "3")})
+    assert [end[0] for end in ends] == [143, 143], ends
+    assert ends[0][2].splitlines()[-1] == (
+        f"Stopped by a signal. Step 4 of {_STEPS} is saved in {workdir}: "
+        "the same command goes on from there."
+    )
+    assert ends[1][2] == ""
+    assert _steps(workdir)[-1] == "4"
+
+    # From two processes to one with as many devices.
+    ((code, _, errors),) = start_hosts(workdir, 1, devices=2, signals={0: ("SIGTERM", "step", "5")})
+    assert code == 143, errors
+    assert _steps(workdir)[-1] == "5"
+
+    # And back. The process that writes is killed when all of a checkpoint is there but its name.
+    first, second = start_hosts(workdir, 2, signals={0: ("SIGKILL", "save", "6")})
+    assert first[0] == -signal.SIGKILL
+    _assert_lost(second, workdir, 1)
+    assert "6" not in _steps(workdir)
+    assert [name for name in _steps(workdir) if name.startswith("6.")]
+
+    # An evaluation is given up by both.
+    ends = start_hosts(workdir, 2, signals={1: ("SIGINT", "evaluation", "8")})
+    assert [end[0] for end in ends] == [143, 143], ends
+    assert not (workdir / "result.json").exists()
+    ends = start_hosts(workdir, 2)
+    assert [end[0] for end in ends] == [0, 0], ends
+    assert all(name.isdecimal() for name in _steps(workdir))
+    _assert_same_end(workdir, unbroken)
+
+
+@pytest.mark.slow
+def test_the_error_of_one_process_ends_all(start_hosts, tmp_path):
+    flags = {1: (f"--config.data.data_dir={tmp_path}",)}
+    first, second = start_hosts(tmp_path / "run", 2, flags=flags)
+    assert second[0] == 1, second
+    assert "error: The dataset stripes (config.data.name) is not in" in second[2]
+    _assert_lost(first, tmp_path / "run", 0)
+
+
+@pytest.mark.slow
+def test_processes_with_different_numbers_of_devices_are_refused(start_hosts, tmp_path):
+    ends = start_hosts(tmp_path / "run", 2, devices=[1, 2])
+    # Either may find the other gone before it has found the reason itself.
+    assert {code for code, _, _ in ends} <= {1, 75}
+    assert any("process 0 has 1, process 1 has 2: start them on" in end[2] for end in ends), ends
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_port_in_use_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for host in ("127.0.0.1", "somewhere.else"):
+            with pytest.raises(UserError, match=f"cannot listen at port {port} .*another"):
+                _check_port(f"{host}:{port}")
+    _check_port(f"127.0.0.1:{port}")
+
+
+_IMPATIENT = """
+import runpy, sys
+from mobilenet.runtime import hosts
+hosts._MEETING_SECONDS, hosts._PATIENCE_SECONDS = 4, 1
+sys.argv[0] = "train.py"
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+@pytest.mark.slow
+def test_a_process_whose_others_do_not_come_says_so_and_ends(start_program, tmp_path):
+    script = tmp_path / "impatient.py"
+    script.write_text(_IMPATIENT)
+    # What a shell may have left of a Slurm job that ended.
+    strays = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_STEP_ID": "0",
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_PROCID": "1",
+    }
+    process = start_program(
+        script,
+        f"--config={_HELPERS / 'small_config.py'}",
+        f"--workdir={tmp_path / 'run'}",
+        prefix=("env", *(f"{name}={value}" for name, value in strays.items())),
+    )
+    output, errors = process.communicate(timeout=_SECONDS)
+    assert (process.returncode, output) == (75, ""), errors
+    first, *_, last = errors.splitlines()
+    assert first.startswith("Waiting for all 2 processes at 127.0.0.1:61447")
+    assert last.startswith("error: Not all 2 processes came to meet at 127.0.0.1:61447")
+    assert "--distributed=off" in last
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_as_one(start_program, unbroken):
+    def evaluate(count, *flags):
+        address = f"127.0.0.1:{_free_port()}"
+        processes = [
+            start_program(
+                _HELPERS / "tiny_program.py",
+                str(_REPOSITORY / "eval.py"),
+                f"--workdir={unbroken}",
+                f"--coordinator_address={address}",
+                f"--num_processes={count}",
+                f"--process_id={index}",
+                *flags,
+            )
+            for index in range(count)
+        ]
+        ends = [process.communicate(timeout=_SECONDS) for process in processes]
+        return [(p.returncode, *end) for p, end in zip(processes, ends, strict=True)]
+
+    (alone,) = evaluate(1)
+    first, second = evaluate(2)
+    assert (alone[0], first[0], second[0]) == (0, 0, 0), (alone, first, second)
+    assert "24 images of test" in first[1]
+    assert "stripes" not in second[1]
+    one, two = map(json.loads, (unbroken / "evaluations.jsonl").read_text().splitlines())
+    assert (one["top1"], one["num_images"]) == (two["top1"], two["num_images"])
+    np.testing.assert_allclose(one["loss"], two["loss"], rtol=1e-5)  # summed in another order
+
+    ends = evaluate(2, "--per_class")
+    assert {code for code, _, _ in ends} <= {1, 75}
+    assert any("--per_class counts in one process" in end[2] for end in ends), ends

@@ -1,0 +1,159 @@
+"""Normalisation, flips, and the order of all changes on the device."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh
+
+from mobilenet.errors import ConfigError
+from mobilenet.runtime.mesh import replicated, split_over_images
+from mobilenet.tasks.classification.mixing import mix
+from mobilenet.tasks.pixels.augment import make_augment, normalize, random_flip, split_key
+from mobilenet.tasks.pixels.color import distort_color
+from mobilenet.tasks.pixels.erasing import random_erase
+from tests.helpers.small_config import get_config
+
+_ALL = {
+    "color": "slim_fast",
+    "erase_probability": 0.5,
+    "cutmix_alpha": 1.0,
+}
+
+
+def _images(number):
+    return np.random.default_rng(0).integers(0, 256, (number, 5, 7, 3), dtype=np.uint8)
+
+
+def _config(**changes):
+    config = get_config().augment
+    config.update(changes)
+    return config
+
+
+def _batch(number):
+    return {
+        "images": jnp.asarray(_images(number)),
+        "labels": jnp.arange(number, dtype=jnp.int32) % 3,
+        "mask": jnp.ones(number),
+    }
+
+
+def test_normalises_each_channel_by_its_own_numbers():
+    images = _images(2)
+    mean, stddev = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    expected = (images.astype(np.float64) - np.array(mean)) / np.array(stddev)
+    result = normalize(jnp.asarray(images), mean, stddev)
+    assert result.dtype == jnp.float32
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_default_maps_pixels_to_minus_one_to_one():
+    ends = jnp.asarray([[[[0, 127, 255]]]], jnp.uint8)
+    result = normalize(ends, (127.5,) * 3, (127.5,) * 3)
+    np.testing.assert_allclose(result, [[[[-1, -1 / 255, 1]]]], rtol=1e-6)
+
+
+def test_flips_whole_images_left_to_right_with_probability_one_half():
+    images = _images(400)
+    result = np.asarray(random_flip(jnp.asarray(images), jax.random.key(3)))
+    mirrored = (result == images[:, :, ::-1]).all((1, 2, 3))
+    same = (result == images).all((1, 2, 3))
+    assert (mirrored ^ same).all()
+    # Four standard deviations of a fair coin.
+    assert abs(mirrored.sum() - 200) < 40
+
+
+def test_the_key_decides_what_is_flipped():
+    images = jnp.asarray(_images(64))
+    first, again, other = (random_flip(images, jax.random.key(seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_without_any_change_the_images_are_only_normalised():
+    batch = _batch(8)
+    config = _config(flip=False)
+    images, mixture = make_augment(config)(batch, split_key(jax.random.key(0)))
+    assert mixture is None
+    expected = normalize(batch["images"], config.mean, config.stddev)
+    np.testing.assert_array_equal(images, expected)
+
+
+def test_the_order_is_flip_color_erasing_mixing_normalisation():
+    batch, config = _batch(8), _config(**_ALL)
+    keys = split_key(jax.random.key(4))
+    images, mixture = jax.jit(make_augment(config))(batch, keys)
+    expected, expected_mixture = _in_order(batch, keys)
+    # Fused in another way, a product and a sum may round differently.
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, mixture, expected_mixture)
+
+
+@jax.jit
+def _in_order(batch, keys):
+    config = _config(**_ALL)
+    expected = random_flip(batch["images"], keys["flip"]).astype(jnp.float32)
+    expected = distort_color(expected, keys["color"])
+    expected = random_erase(expected, keys["erase"], probability=0.5, fill=config.mean)
+    expected, mixture = mix(
+        expected,
+        batch["labels"],
+        batch["mask"],
+        keys["mix"],
+        mixup_alpha=0.0,
+        cutmix_alpha=1.0,
+        probability=1.0,
+    )
+    return normalize(expected, config.mean, config.stddev), mixture
+
+
+def test_what_is_erased_is_zero_for_the_network():
+    config = _config(erase_probability=1.0, mean=(1.0, 2.0, 3.0), stddev=(4.0, 5.0, 6.0))
+    batch = _batch(64) | {"images": jnp.full((64, 16, 16, 3), 200, jnp.uint8)}
+    images, _ = jax.jit(make_augment(config))(batch, split_key(jax.random.key(0)))
+    is_zero = np.asarray(images == 0).all(-1)
+    assert is_zero.any((1, 2)).all()
+    assert not is_zero.all((1, 2)).any()
+
+
+def test_keys_that_come_later_leave_the_first_as_they_were():
+    key = jax.random.key(9)
+    keys = split_key(key)
+    flip, dropout = jax.random.split(key)
+    assert keys["flip"] == flip
+    assert keys["dropout"] == dropout
+    data = {jax.random.key_data(k).tobytes() for k in keys.values()}
+    assert len(data) == len(keys)
+
+
+@pytest.mark.slow
+def test_eight_devices_augment_as_one():
+    batch, key = _batch(16), jax.random.key(2)
+    augment = make_augment(_config(**_ALL))
+    expected = jax.jit(augment)(batch, split_key(key))
+    mesh = Mesh(jax.devices()[:8], ("data",), axis_types=(AxisType.Auto,))
+    split, whole = split_over_images(mesh), replicated(mesh)
+    sharded = jax.jit(
+        lambda batch, key: augment(batch, split_key(key)),
+        in_shardings=(split, whole),
+        out_shardings=split,
+    )
+    result = sharded(jax.device_put(batch, split), jax.device_put(key, whole))
+    # Fused in another way, a product and a sum may round differently.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), result, expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("color", "slim", "config.augment.color is 'slim': it must be none or slim_fast"),
+        ("mixup_alpha", -0.1, "config.augment.mixup_alpha is -0.1: it must be positive"),
+        ("cutmix_alpha", float("nan"), "config.augment.cutmix_alpha is nan"),
+        ("mix_probability", 1.5, "config.augment.mix_probability is 1.5: it must be from 0 to 1"),
+        ("erase_probability", -1.0, "config.augment.erase_probability is -1.0"),
+    ],
+)
+def test_wrong_values_are_named(key, value, words):
+    with pytest.raises(ConfigError, match=words):
+        make_augment(_config(**{key: value}))
