@@ -19,15 +19,3 @@ def enable_compilation_cache() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     if not os.environ.get("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _SECONDS_WORTH_KEEPING)
-
-
-def traced_programs_folder() -> pathlib.Path | None:
-    """Returns the folder of traced programs, in that of compiled ones; None if none are kept.
-
-    None as well if that is no folder of this machine, such as a bucket of a cloud.
-    """
-    settings = jax.config.values
-    folder = settings["jax_compilation_cache_dir"]
-    if not settings["jax_enable_compilation_cache"] or not folder or "://" in folder:
-        return None
-    return pathlib.Path(folder) / "traced"

@@ -23,7 +23,6 @@ from mobilenet.training.lengths import resolve_steps
 from mobilenet.training.optimizer import make_optimizer
 from mobilenet.training.schedule import make_schedule
 from mobilenet.training.step import EvalStep, TrainStep, make_eval_step, make_train_step
-from mobilenet.training.traced_step import TracedStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,14 +171,11 @@ def build_experiment(
         weights = load_initial_weights(config, network.module)
         return jax.jit(create, out_shardings=whole)(*weights)
 
-    train_step = TracedStep(
+    train_step = jax.jit(
         make_train_step(network.functions, optimizer, schedule, config),
-        functools.partial(
-            jax.jit, in_shardings=(whole, split), out_shardings=(whole, whole), donate_argnums=0
-        ),
-        config.to_json(),
-        network.architecture.blocks,
-        (total_steps, steps_per_epoch, mesh.size),
+        in_shardings=(whole, split),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
     )
     return Experiment(
         network=network,
