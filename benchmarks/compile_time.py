@@ -65,7 +65,7 @@ def _command(program: pathlib.Path, workload: StepWorkload, data_dir: pathlib.Pa
     return [
         sys.executable,
         os.fspath(program),
-        f"--config={program.parent / 'configs' / 'base.py'}",
+        f"--config={program.parent / 'mobilenet' / 'config.py'}",
         *(f"--config.{key}={value}" for key, value in settings.items()),
     ]
 

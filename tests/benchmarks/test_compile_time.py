@@ -47,7 +47,7 @@ def test_every_round_starts_cold_and_then_warm(tmp_path, monkeypatch):
     caches = [call["cache"] for call in called]
     assert caches[0] == caches[1] != caches[2] == caches[3]
     assert len({call["workdir"] for call in called}) == 4
-    assert called[0]["config"] == os.fspath(tmp_path / "configs" / "base.py")
+    assert called[0]["config"] == os.fspath(tmp_path / "mobilenet" / "config.py")
     expected = {"model.name": "mobilenet_v1", "model.width": "0.25", "model.resolution": "32"}
     expected |= {"batch_size": "4", "compute_dtype": "float32", "total_steps": "1"}
     assert expected.items() <= {k.removeprefix("config."): v for k, v in called[0].items()}.items()
