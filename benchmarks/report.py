@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.contenders import OURS
 from benchmarks.turns import Turns
 from mobilenet.runtime.environment import describe_environment
+from mobilenet.runtime.formatting import format_table
 
 
 def spread(rounds: Sequence[float]) -> dict[str, Any]:
@@ -85,21 +86,19 @@ def format_report(report: dict[str, Any]) -> str:
 
 def _turn_lines(report: dict[str, Any]) -> list[str]:
     per_core = report["benchmark"] == "input"
-    lines = [
-        f"{'':<15}{'images/s':>10}"
-        + (f"{'per core':>10}" if per_core else f"{'s/batch':>10}")
-        + "   ours / peer, median (min to max)"
-    ]
+    second = "per core" if per_core else "s/batch"
+    rows = [("", "images/s", second, "ours / peer, median (min to max)")]
     for name, speed in report["images_per_second"].items():
         median = speed["median"]
         second = (
-            f"{median / report['machine']['threads']:>10.1f}"
+            f"{median / report['machine']['threads']:.1f}"
             if per_core
-            else f"{report['workload']['batch_size'] / median:>10.4f}"
+            else f"{report['workload']['batch_size'] / median:.4f}"
         )
-        ratio = f"   {_ratio(report['ratio_to'][name])}" if name != OURS else ""
-        lines.append(f"{name:<15}{median:>10.2f}{second}{ratio}")
-    return lines + [f"{name}: left out, {why}" for name, why in report["left_out"].items()]
+        ratio = "" if name == OURS else _ratio(report["ratio_to"][name])
+        rows.append((name, f"{median:.2f}", second, ratio))
+    left_out = [f"{name}: left out, {why}" for name, why in report["left_out"].items()]
+    return [format_table(rows, "lrrl"), *left_out]
 
 
 def _start_lines(report: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.cost import LayerCost, count_cost, walk
 from mobilenet.networks.models import create_architecture
 from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.formatting import format_table
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "What to print.")
@@ -62,7 +63,8 @@ def main() -> None:
 
 def _summary(architecture: Architecture, total: dict[str, int]) -> str:
     title = f"{architecture.name}, width {architecture.width:g}, {architecture.resolution} pixels"
-    return "\n".join([title, *(f"  {name:<22}{value:>15,}" for name, value in total.items())])
+    rows = [(f"  {name}", f"{value:,}") for name, value in total.items()]
+    return f"{title}\n{format_table(rows, 'lr')}"
 
 
 def _layer_table(layers: list[LayerCost]) -> str:
@@ -81,14 +83,7 @@ def _layer_table(layers: list[LayerCost]) -> str:
         )
         for layer in layers
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column >= 5 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (header, *rows)
-    )
+    return format_table([header, *rows], "lllllr")
 
 
 if __name__ == "__main__":

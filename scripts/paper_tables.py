@@ -14,6 +14,7 @@ from absl import flags
 from mobilenet.papers.printed import LEFT_OUT
 from mobilenet.papers.tables import Cell, Table, Verdict, build_tables
 from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.formatting import format_table
 
 _TABLES = flags.DEFINE_list("tables", None, "Such as v1_2,v2_4; by default all.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "markdown", "json"], "What to print.")
@@ -85,32 +86,14 @@ def _marked(table: Table) -> tuple[list[list[str]], list[str]]:
 
 def _text(table: Table) -> str:
     rows, notes = _marked(table)
-    lines = [["", *("ours", "paper", "") * len(table.columns)], *rows]
-    columns = [list(column) for column in zip(*lines, strict=True)]
-    header, groups = "", [_justified(columns[0], left=True)]
-    for position, title in enumerate(table.columns):
-        ours, paper, marks = columns[3 * position + 1 : 3 * position + 4]
-        if not any(ours[1:]):
-            ours[0] = ""  # a column of the paper's alone
-        pairs = zip(_justified(ours), _justified(paper), strict=True)
-        both = _justified([*("  ".join(pair) for pair in pairs), title])[:-1]
-        header = header.ljust(sum(len(group[0]) + 2 for group in groups)) + title.center(
-            len(both[0])
-        )
-        pairs = zip(both, _justified(marks, left=True), strict=True)
-        groups.append([" ".join(pair) for pair in pairs])
-    body = ["  ".join(line).rstrip() for line in zip(*groups, strict=True)]
-    indented = [_wrapped(note) for note in (*notes, *table.notes)]
-    return "\n".join([f"{table.name}  {table.title}", header.rstrip(), *body, *indented])
-
-
-def _justified(column: list[str], *, left: bool = False) -> list[str]:
-    width = max(map(len, column))
-    return [text.ljust(width) if left else text.rjust(width) for text in column]
-
-
-def _wrapped(note: str) -> str:
-    return textwrap.fill(note, 98, initial_indent="  ", subsequent_indent="    ")
+    titles = ["", *(x for title in table.columns for x in ("", title, ""))]
+    whose = ["", *("ours", "paper", "") * len(table.columns)]
+    body = format_table([titles, whose, *rows], "l" + "rrl" * len(table.columns))
+    indented = [
+        textwrap.fill(note, 98, initial_indent="  ", subsequent_indent="    ")
+        for note in (*notes, *table.notes)
+    ]
+    return "\n".join([f"{table.name}  {table.title}", body, *indented])
 
 
 def _markdown(table: Table) -> str:

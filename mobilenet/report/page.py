@@ -17,6 +17,7 @@ from mobilenet.report.published import published_data
 from mobilenet.report.table import table_html
 from mobilenet.runs.finished import Run
 from mobilenet.runs.groups import Group, group_runs
+from mobilenet.runtime.whole_file import whole_file
 
 _STYLES = ("chart.css", "page.css")  # what print changes comes last
 _SCRIPTS = ("chart.js", "tradeoff.js", "details.js", "table.js", "page.js")
@@ -30,11 +31,10 @@ def write_page(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
     """
     text = build_page(runs)
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.tmp")
     with os_errors_explained(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def build_page(runs: Sequence[Run]) -> str:

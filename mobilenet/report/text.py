@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from mobilenet.runs.reporting import format_duration
+from mobilenet.runtime.formatting import format_duration
 
 
 def finite(value: float | None) -> float | None:

@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from mobilenet.runtime.whole_file import whole_file
 from mobilenet.errors import UserError, os_errors_explained
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -35,14 +36,9 @@ class MetricsFile:
         self._action = f"write {self._path}"
         written = read_metrics(directory)
         kept = [record for record in written if start_step and record["step"] <= start_step]
-        temporary = self._path.with_suffix(".jsonl.tmp")
+        with whole_file(self._path) as part:
+            part.write_text("".join(map(_encode, kept)), encoding="utf-8")
         with os_errors_explained(self._action):
-            with temporary.open("w", encoding="utf-8") as file:
-                for record in kept:
-                    file.write(_encode(record))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
             self._file = self._path.open("a", encoding="utf-8")
 
     def write(self, step: int, split: str, metrics: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from mobilenet.runtime.formatting import format_duration
 from mobilenet.errors import os_errors_explained
 from mobilenet.runs.metrics_file import MetricsFile
 
@@ -243,16 +244,3 @@ class _Progress:
         with contextlib.suppress(OSError):
             self._stream.write(text)
             self._stream.flush()
-
-
-def format_duration(seconds: float) -> str:
-    """Returns a duration in two units, such as `2 d 03 h`, `3 h 07 min`, `4 min 09 s`, `12 s`."""
-    total = round(seconds)
-    for size, unit, smaller_size, smaller in (
-        (86_400, "d", 3_600, "h"),
-        (3_600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if total >= size:
-            return f"{total // size} {unit} {total % size // smaller_size:02d} {smaller}"
-    return f"{total} s"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mobilenet.runs.groups import Group
-from mobilenet.runs.reporting import format_duration
+from mobilenet.runtime.formatting import format_duration, format_table
 
 
 def format_results(groups: Sequence[Group], style: str) -> str:
@@ -71,15 +71,7 @@ def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[li
 
 def _as_table(groups: Sequence[Group]) -> str:
     header, rows = _cells(groups, "±")
-    numbers = len(header) - len(groups[0].overrides)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column >= len(header) - numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
-    )
+    return format_table([header, *rows], "l" * len(groups[0].overrides) + "r")
 
 
 def _as_latex(groups: Sequence[Group]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ml_collections.config_dict import ConfigDict
 
+from mobilenet.runtime.whole_file import whole_file
 from mobilenet import config as base
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
 from mobilenet.runtime.agreement import from_first, is_first
@@ -245,10 +246,5 @@ def _read_json(path: pathlib.Path) -> Any:
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
     text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    with os_errors_explained(f"write {path}"):
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from mobilenet.runs.reporting import format_duration
+from mobilenet.runtime.formatting import format_duration
 from mobilenet.sweeps.status import STATES, Status
 
 _STYLES = {"complete": "green", "failed": "red", "running": "bold", "stopped": "yellow"}

@@ -16,6 +16,7 @@ from ml_collections.config_dict import ConfigDict
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
 from mobilenet.networks.models import create_architecture
 from mobilenet.runs.run_directory import flatten, is_free
+from mobilenet.runtime.whole_file import whole_file
 from mobilenet.sweeps.rows import Row
 
 
@@ -102,9 +103,8 @@ def record_sweep(sweep: Sweep) -> None:
         there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
         if there is not None:
             _check_same_base(sweep.workdir, there, json.loads(json.dumps(here)))
-        temporary = path.with_name(".sweep.json.tmp")
-        temporary.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
 
 
 def command_line(program: Sequence[str], run: PlannedRun) -> str:

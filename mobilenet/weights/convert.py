@@ -2,13 +2,13 @@
 
 import os
 import pathlib
-import tempfile
 
 import numpy as np
 from flax import nnx
 
-from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.errors import UserError
 from mobilenet.networks.models import MobileNet
+from mobilenet.runtime.whole_file import whole_file
 from mobilenet.weights.layout import Convention, Tensors, backbone_tensors, classifier_tensors
 from mobilenet.weights.pretrained import Pretrained
 from mobilenet.weights.targets import all_knobs, find_target
@@ -47,15 +47,8 @@ def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str
             f"{f', and not in {_KERAS_3_ENDING}' if to == 'keras' else ''}."
         )
     tensors = target.complete(foreign_tensors(pretrained.model, target.convention))
-    with (
-        os_errors_explained(f"write {path}"),
-        tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder,
-    ):
-        part = pathlib.Path(folder) / path.name
+    with whole_file(path) as part:
         target.write(tensors, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
     code = target.code(architecture, knobs, str(path))
     return "\n".join([*code, f"# Images: {pretrained.preprocessing.describe()}."])
 

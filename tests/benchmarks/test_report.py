@@ -70,9 +70,9 @@ def test_the_table_has_a_line_for_every_contender(summary):
     assert lines[0] == "input: data photos, batch_size 8"
     assert "2 threads" in lines[1]
     assert lines[-4:] == [
-        "mobilenet            6.00       3.0",
-        "torch                4.00       2.0   1.00 (0.50 to 2.00)",
-        "flax                 1.00       0.5   8.00 (8.00 to 8.00)",
+        "mobilenet      6.00       3.0",
+        "torch          4.00       2.0  1.00 (0.50 to 2.00)",
+        "flax           1.00       0.5  8.00 (8.00 to 8.00)",
         "keras: left out, no",
     ]
 

@@ -4,6 +4,7 @@ An input is a function of the seed and its number. Whatever comes of one but suc
 is a finding: another exception, the end of the process, memory beyond the limit, or no end at all.
 """
 
+import collections
 import dataclasses
 import itertools
 import multiprocessing
@@ -17,6 +18,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 
 from mobilenet.errors import UserError
+from mobilenet.runtime.formatting import format_table
 from tests.reliability.mutations import mutate
 from tests.reliability.readers import Reader, all_readers, temporary_folder
 
@@ -53,12 +55,11 @@ class Report:
         self.read[reader] = self.read.get(reader, 0) + read
 
     def __str__(self) -> str:
-        lines = [f"{'reader':22}{'inputs':>10}{'read':>10}{'findings':>10}"]
-        for name, tried in self.tried.items():
-            found = sum(finding.reader == name for finding in self.findings)
-            lines.append(f"{name:22}{tried:>10,}{self.read[name]:>10,}{found:>10,}")
-        total = f"{'all':22}{sum(self.tried.values()):>10,}{sum(self.read.values()):>10,}"
-        return "\n".join([*lines, f"{total}{len(self.findings):>10,}"])
+        found = collections.Counter(finding.reader for finding in self.findings)
+        counts = [(name, n, self.read[name], found[name]) for name, n in self.tried.items()]
+        counts.append(("all", *(sum(c.values()) for c in (self.tried, self.read, found))))
+        rows = [(name, *(f"{count:,}" for count in row)) for name, *row in counts]
+        return format_table([("reader", "inputs", "read", "findings"), *rows], "lr")
 
 
 def make_input(readers: Mapping[str, Reader], seed: int, number: int) -> tuple[str, bytes]:

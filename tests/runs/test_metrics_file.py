@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import resource
 
@@ -131,7 +132,7 @@ def test_no_file_yet_means_no_records(tmp_path):
 def test_a_full_disk_on_a_resume_is_one_sentence_and_loses_nothing(tmp_path):
     _write(tmp_path, [10, 20])
     # The kernel's own full disk.
-    (tmp_path / "metrics.jsonl.tmp").symlink_to("/dev/full")
+    (tmp_path / f".metrics.jsonl.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"^Cannot write .*metrics\.jsonl: the disk is full: .+\.$"):
         MetricsFile(tmp_path, start_step=20)
     assert _steps(tmp_path) == [10, 20]

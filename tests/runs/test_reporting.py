@@ -9,7 +9,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from mobilenet.errors import UserError
 from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.reporting import Reporter, format_duration
+from mobilenet.runs.reporting import Reporter
 
 
 class _Clock:
@@ -192,18 +192,3 @@ def test_an_unwritable_event_file_is_one_sentence(tmp_path):
         pytest.raises(UserError, match=r"Cannot write .*tensorboard: a part of the path"),
     ):
         reporter.train(1, {"loss": 1.0})
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.4, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (249.0, "4 min 09 s"),
-        (3 * 3600.0 + 7 * 60 + 59, "3 h 07 min"),
-        (2 * 86_400.0 + 3 * 3600, "2 d 03 h"),
-    ],
-)
-def test_durations_have_two_units(seconds, text):
-    assert format_duration(seconds) == text

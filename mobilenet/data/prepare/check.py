@@ -20,6 +20,7 @@ from mobilenet.data.datasets import Split, list_splits, open_split
 from mobilenet.data.images import CorruptImageError, decode_with_simplejpeg
 from mobilenet.data.known import find_known
 from mobilenet.data.records import ArrayRecordSource, Record
+from mobilenet.runtime.formatting import format_table
 
 # A thread's task: long enough to make up for its start, short enough to show progress.
 _TASK_RECORDS = 256
@@ -264,12 +265,10 @@ def format_split_check(check: SplitCheck, *, most: int = 20) -> str:
     """Returns the check as text; of bad records and missing classes at most so many by name."""
     split, found = check.split, check.findings
     how = "every one" if found.checked == split.num_examples else "a sample at equal distances"
-    lines = [f"{split.split}: {split.num_examples:,} images", f"{found.checked:,}, {how}"]
-    names = ["", "looked at"]
+    rows = [("  looked at", f"{found.checked:,}, {how}")]
 
     def add(name: str, text: str) -> None:
-        names.append(name)
-        lines.append(text)
+        rows.append((f"  {name}", text))
 
     counts = [found.labels[label] for label in range(split.num_classes)]
     median = median_images(split, found)
@@ -300,9 +299,7 @@ def format_split_check(check: SplitCheck, *, most: int = 20) -> str:
         add("bad", bad)
     if len(found.bad) > most:
         add("bad", f"and {len(found.bad) - most:,} more")
-    width = max(map(len, names))
-    rows = zip(names[1:], lines[1:], strict=True)
-    return "\n".join([lines[0], *(f"  {name:{width}}  {line}" for name, line in rows)])
+    return f"{split.split}: {split.num_examples:,} images\n{format_table(rows, 'l')}"
 
 
 def default_threads() -> int:

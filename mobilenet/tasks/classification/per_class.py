@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from mobilenet.runtime.formatting import format_percent, format_table
+
 # The file would have up to num_classes**2 of them.
 _MOST_CONFUSIONS = 100
 
@@ -79,17 +81,20 @@ def format_per_class(summary: Mapping[str, Any], *, confusions: int = 20) -> str
     classes = sorted(
         summary["classes"], key=lambda row: (row["top1"] is None, row["top1"], row["label"])
     )
-    pairs = summary["confusions"][:confusions]
-    width = max((len(row["name"]) for row in classes), default=0)
-    width = max(width, len("class"), len("true class"))
-    lines = [f"{'class':{width}}  {'top-1':>8}  {'right':>7}  {'images':>7}"]
-    for row in classes:
-        top1 = "none" if row["top1"] is None else f"{row['top1']:.2%}"
-        lines.append(f"{row['name']:{width}}  {top1:>8}  {row['right']:7,}  {row['images']:7,}")
-    if pairs:
-        lines += ["", f"{'true class':{width}}  {'taken for':{width}}  {'images':>7}  {'share':>7}"]
-    for row in pairs:
-        lines.append(
-            f"{row['from']:{width}}  {row['to']:{width}}  {row['count']:7,}  {row['share']:7.2%}"
+    accuracies = [
+        (
+            row["name"],
+            "none" if row["top1"] is None else format_percent(row["top1"]),
+            f"{row['right']:,}",
+            f"{row['images']:,}",
         )
-    return "\n".join(lines)
+        for row in classes
+    ]
+    pairs = [
+        (row["from"], row["to"], f"{row['count']:,}", format_percent(row["share"]))
+        for row in summary["confusions"][:confusions]
+    ]
+    tables = [format_table([("class", "top-1", "right", "images"), *accuracies], "lr")]
+    if pairs:
+        tables.append(format_table([("true class", "taken for", "images", "share"), *pairs], "llr"))
+    return "\n\n".join(tables)

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
 from typing import Literal
 
@@ -20,11 +19,10 @@ from mobilenet.data.prepare.writer import (
     serialize_example,
     write_array_record,
 )
-from mobilenet.errors import os_errors_explained
+from mobilenet.runtime.whole_file import whole_file
 
 # What a serialized example of TFDS has beside the image and the file's name, in bytes.
 _EXAMPLE_OVERHEAD = 70
-_TEMPORARY = ".tmp"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,21 +163,15 @@ def write_shard(task: Task) -> Receipt | list[str]:
                 bad.append(f"{reader.where(members[i])} ({error})")
     if bad:
         return bad
-    # A name of this process's own: a forgotten worker of a killed run may still be writing.
-    temporary = task.path.with_name(f"{task.path.name}.{os.getpid()}{_TEMPORARY}")
-    with os_errors_explained(f"write {task.path}"):
+    with whole_file(task.path) as part:
         try:
-            record_bytes = write_array_record(temporary, records)
+            record_bytes = write_array_record(part, records)
         except RuntimeError as error:  # what the ArrayRecord writer makes of a full disk
             raise OSError(str(error)) from error
-        _flush_to_disk(temporary)
-        temporary.rename(task.path)
-        receipt = Receipt(
-            task.shard.digest, task.path.stat().st_size, record_bytes, converted, damaged
-        )
-        draft = task.marker.with_name(f"{task.marker.name}.{os.getpid()}{_TEMPORARY}")
-        draft.write_text(json.dumps(dataclasses.asdict(receipt)))
-        draft.rename(task.marker)
+        size = part.stat().st_size
+    receipt = Receipt(task.shard.digest, size, record_bytes, converted, damaged)
+    with whole_file(task.marker) as part:
+        part.write_text(json.dumps(dataclasses.asdict(receipt)))
     return receipt
 
 
@@ -207,8 +199,3 @@ def _image_of(data: bytes) -> bytes:
     if not 0 <= label < len(class_numbers()):
         raise ImagenetError(f"it has the label {label}")
     return image
-
-
-def _flush_to_disk(path: pathlib.Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
