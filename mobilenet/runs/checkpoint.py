@@ -18,9 +18,9 @@ from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers
 
 from mobilenet.errors import UserError, os_errors_explained
-from mobilenet.runtime.agreement import from_first, is_first
 from mobilenet.runs.checksums import find_damage, write_checksums
 from mobilenet.runs.state import TrainState
+from mobilenet.runtime.agreement import from_first, is_first
 
 # Where damaged checkpoints go: beside `checkpoints/`, whose folders are all steps.
 _DAMAGED = "damaged_checkpoints"

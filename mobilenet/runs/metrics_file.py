@@ -8,13 +8,12 @@ import contextlib
 import json
 import math
 import numbers
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from mobilenet.runtime.whole_file import whole_file
 from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.runtime.whole_file import whole_file
 
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from mobilenet.runtime.formatting import format_duration
 from mobilenet.errors import os_errors_explained
 from mobilenet.runs.metrics_file import MetricsFile
+from mobilenet.runtime.formatting import format_duration
 
 if TYPE_CHECKING:
     import tensorboardX

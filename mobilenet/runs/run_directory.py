@@ -17,11 +17,11 @@ from typing import Any
 
 from ml_collections.config_dict import ConfigDict
 
-from mobilenet.runtime.whole_file import whole_file
 from mobilenet import config as base
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
 from mobilenet.runtime.agreement import from_first, is_first
 from mobilenet.runtime.environment import describe_environment
+from mobilenet.runtime.whole_file import whole_file
 
 # Keys that a resume may change, with all below them. They say where the data lies, how fast it is
 # read, what is reported and how many checkpoints stay: none of them changes a weight.

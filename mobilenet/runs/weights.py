@@ -7,14 +7,14 @@ import pathlib
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.networks.models import MobileNet
-from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.evaluation.of_run import find_step
-from mobilenet.training.experiment import build_network
-from mobilenet.runtime.mesh import replicated
+from mobilenet.networks.models import MobileNet
+from mobilenet.networks.preprocessing import Preprocessing
+from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_scores
 from mobilenet.runs.run_directory import read_current_config
-from mobilenet.networks.preprocessing import Preprocessing
+from mobilenet.runtime.mesh import replicated
+from mobilenet.training.experiment import build_network
 from mobilenet.weights.pretrained import Pretrained, load_pretrained
 from mobilenet.weights.registry import SOURCES
 

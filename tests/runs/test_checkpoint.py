@@ -10,8 +10,8 @@ from jax.sharding import AxisType, Mesh
 
 from mobilenet.errors import UserError
 from mobilenet.runs.checkpoint import Checkpoints
-from mobilenet.runtime.mesh import replicated
 from mobilenet.runs.state import TrainState
+from mobilenet.runtime.mesh import replicated
 
 
 def _sharding(devices=1):

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from mobilenet.training.loop import train
 from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.training.loop import train
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from mobilenet.errors import UserError
 from mobilenet.runs import checkpoint
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.checksums import find_damage
-from mobilenet.training.experiment import build_network
-from mobilenet.training.loop import train
-from mobilenet.runtime.mesh import replicated
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.state import TrainState
+from mobilenet.runtime.mesh import replicated
+from mobilenet.training.experiment import build_network
+from mobilenet.training.loop import train
 
 _SCORES = {1: 0.5, 2: 0.9, 3: 0.7}
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from mobilenet.runs.finished import to_line
 from mobilenet.runs.groups import group_runs
 from mobilenet.runs.results_table import format_results
-from mobilenet.runs.finished import to_line
 
 
 @pytest.fixture

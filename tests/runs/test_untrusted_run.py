@@ -7,10 +7,9 @@ import pickle
 
 import numpy as np
 import pytest
-from tests.helpers import small_config
-from tests.helpers import stripes
 
 from mobilenet.training.loop import train
+from tests.helpers import small_config, stripes
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _HELPERS = _ROOT / "tests" / "helpers"
