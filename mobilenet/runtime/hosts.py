@@ -1,14 +1,18 @@
-"""Training on several hosts: how their processes meet, and how they part when one is lost."""
+"""Training on several hosts: how their processes meet, and how they part when one is lost.
+
+JAX's coordination service ends a process by SIGABRT (status 134 in a shell) when another one of the
+run was killed, failed or cannot be reached, or did not come to meet. What starts the processes
+takes that status as a lost host, and starts all of them again.
+"""
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
-import shlex
 import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -18,27 +22,23 @@ import jax
 from absl import flags
 
 from mobilenet.errors import UserError
-from mobilenet.runtime.cluster import Cluster, find_cluster
-
-# sysexits.h, EX_TEMPFAIL: not finished, start again.
-LOST = 75
 
 # How long a process waits for the others: machines of one job do not start at the same moment.
 _MEETING_SECONDS = 300
 _PATIENCE_SECONDS = 10
-# After so long without a sign of life a process counts as lost (JAX: 100). One whose machine lives
-# on is missed at once, where its connections are closed.
+# After so long without a sign of life a process counts as lost (JAX: 100).
 _HEARTBEAT_SECONDS = 30
-# In what JAX raises when another process is lost: its libraries for collectives on CPUs and GPUs,
-# and the service by which processes meet and wait for each other.
-_SIGNS_OF_LOSS = ("gloo", "nccl", "coordination service", "coordinationservice", "barrier")
+# From then until the service has told the others.
+_NEWS_SECONDS = 10
+_LOCAL = ("localhost", "127.0.0.1")
 
 _DISTRIBUTED = flags.DEFINE_enum(
     "distributed",
     "auto",
     ["auto", "off"],
-    "auto: together with the other hosts of a TPU slice, the other tasks of a Slurm step, or the "
-    "processes that the next three flags describe; off: this process alone.",
+    "auto: together with the processes that the next three flags describe, or that JAX finds: the "
+    "hosts of a TPU slice, the tasks of a Slurm step, of Open MPI, of a job of Kubernetes; off: "
+    "this process alone.",
 )
 _ADDRESS = flags.DEFINE_string("coordinator_address", None, "host:port of process 0.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes: one a host.")
@@ -49,92 +49,113 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, f
 def joined_hosts() -> Iterator[None]:
     """Joins the other processes that the flags and the environment tell of; none is no error.
 
-    To be entered before anything asks JAX for its devices. If there are other processes, whatever
-    goes wrong inside the block ends this one at once, without waiting for the others, who would
-    wait in turn for what it should have sent: a UserError with its sentence and status 1, another
-    error with its traceback and status 1, and the loss of another process with a sentence and the
-    status `LOST`.
+    To be entered before anything asks JAX for its devices. If there are other processes, an error
+    inside the block ends this one with status 1, without waiting for those who would wait in turn
+    for what it should have sent: a UserError at once, with its sentence; another error with its
+    traceback, and once it is sure that it is not the loss of another process, which has the status
+    of SIGABRT.
 
     Raises:
-      UserError: the flags cannot work.
+      UserError: the flags cannot work, or the processes cannot meet.
     """
-    given = Cluster(_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    cluster = None
-    if _DISTRIBUTED.value == "auto":
-        # JAX sets this itself, where it finds a TPU and its library.
-        on_tpu = "tpu" in (jax.config.values["jax_platforms"] or "")
-        cluster = find_cluster(given, os.environ, on_tpu=on_tpu)
-    elif given != Cluster():
-        raise UserError(
-            "--distributed=off trains alone: leave out --coordinator_address, --num_processes and "
-            "--process_id."
-        )
-    if cluster is None:
+    if not _meet() or jax.process_count() == 1:
         yield
         return
-    with _parting_at_errors():
-        _meet(cluster)
+    try:
+        _check_devices()
         yield
         jax.distributed.shutdown()
-
-
-@contextlib.contextmanager
-def _parting_at_errors() -> Iterator[None]:
-    try:
-        yield
     except KeyboardInterrupt:
         _end("", 128 + signal.SIGINT)
-    except Exception as error:
-        if _tells_of_loss(error):
-            _end(f"error: {_lost()}", LOST)
-        if isinstance(error, UserError):
-            _end(f"error: {error}", 1)
-        _end(traceback.format_exc(), 1)
+    except UserError as error:
+        _end(f"error: {error}", 1)
+    except Exception:
+        traceback.print_exc()
+        _await_news_of_loss()
+        _end("", 1)
 
 
-def _meet(cluster: Cluster) -> None:
-    if cluster.coordinator_address and cluster.process_id == 0:
-        _check_port(cluster.coordinator_address)
-    count = cluster.num_processes
-    where = f" at {cluster.coordinator_address}" if cluster.coordinator_address else ""
-    everybody = "all hosts" if count is None else f"all {count} processes"
-    waiting = threading.Timer(
-        _PATIENCE_SECONDS,
-        lambda: print(
-            f"Waiting for {everybody}{where}, at most {_MEETING_SECONDS} s (--distributed=off "
-            "trains without the others).",
-            file=sys.stderr,
-        ),
-    )
-    waiting.daemon = True
-    waiting.start()
-    _say_at_abort(
-        f"error: Not {everybody} came to meet{where} within {_MEETING_SECONDS} s: start all of "
-        "them, check that they can reach that address, or train on this host alone with "
-        "--distributed=off."
-    )
+def _meet() -> bool:
+    """Returns whether there is anybody to meet."""
+    given = (_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    is_given = any(part is not None for part in given)
+    if _DISTRIBUTED.value == "off":
+        if is_given:
+            raise UserError(
+                "--distributed=off trains alone: leave out --coordinator_address, --num_processes "
+                "and --process_id."
+            )
+        return False
+    if _ADDRESS.value is not None:
+        _check_address(_ADDRESS.value, listens=_PROCESS_ID.value == 0)
     # Our own handlers take its place: see mobilenet.runtime.agreement.
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(
-            cluster.coordinator_address,
-            cluster.num_processes,
-            cluster.process_id,
-            # What is known needs no detection, which would give each process a single GPU on Slurm.
-            cluster_detection_method="deactivate" if where else None,
-            initialization_timeout=_MEETING_SECONDS,
-            heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
-            coordinator_bind_address=_bind_address(cluster.coordinator_address),
-        )
+        with _patience():
+            jax.distributed.initialize(
+                *given,
+                # Where nothing is left to find, finding a Slurm step would leave a process one GPU.
+                cluster_detection_method=None if None in given else "deactivate",
+                initialization_timeout=_MEETING_SECONDS,
+                heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+                # Else JAX listens on all interfaces.
+                coordinator_bind_address=_ADDRESS.value if _is_local(_ADDRESS.value) else None,
+            )
     except Exception as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".")
+        # What JAX says where it finds no cluster.
+        if not is_given and reason == "coordinator_address should be defined":
+            return False
         raise UserError(
-            f"Cannot meet with {everybody}{where} ({reason}): check that the address is that of "
-            "process 0 and its port is free, or train on this host alone with --distributed=off."
+            f"Cannot meet the other processes ({reason}): give --coordinator_address (host:port of "
+            "process 0, the same everywhere), --num_processes and --process_id (from 0), or train "
+            "on this host alone with --distributed=off."
         ) from error
+    return True
+
+
+def _is_local(address: str | None) -> bool:
+    return (address or "").rpartition(":")[0] in _LOCAL
+
+
+def _check_address(address: str, *, listens: bool) -> None:
+    """Checks what JAX may answer with a segmentation fault: no port, or one that is in use.
+
+    Raises:
+      UserError: it is so.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(
+            f"--coordinator_address={address} has no port: give host:port, such as 10.0.0.1:61440."
+        )
+    try:
+        if listens:
+            socket.create_server((host if _is_local(address) else "", int(port))).close()
+    except OSError as error:
+        raise UserError(
+            f"Process 0 cannot listen at port {port} ({os.strerror(error.errno or 0)}): choose "
+            "another in --coordinator_address."
+        ) from error
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Says after a while for whom the block waits."""
+    words = (
+        f"Waiting for the other processes, at most {_MEETING_SECONDS} s (--distributed=off trains "
+        "without them)."
+    )
+    waiting = threading.Timer(_PATIENCE_SECONDS, print, (words,), {"file": sys.stderr})
+    waiting.daemon = True
+    waiting.start()
+    try:
+        yield
     finally:
         waiting.cancel()
-    _say_at_abort(f"error: {_lost()}")
+
+
+def _check_devices() -> None:
     devices = Counter(device.process_index for device in jax.devices())
     if len(set(devices.values())) > 1:
         raise UserError(
@@ -144,77 +165,32 @@ def _meet(cluster: Cluster) -> None:
         )
 
 
-def _bind_address(address: str | None) -> str | None:
-    """Keeps processes of one machine to themselves; else JAX listens on all its interfaces."""
-    host = (address or "").rpartition(":")[0]
-    return address if host in ("localhost", "127.0.0.1") else None
+def _await_news_of_loss() -> None:
+    """Returns if no process is lost; else JAX ends this one meanwhile.
 
-
-def _check_port(address: str) -> None:
-    """Process 0 is to listen there: where something else does, JAX may end by a segmentation fault.
-
-    Raises:
-      UserError: it cannot.
+    A collective that fails raises any error, at once; only the service knows why.
     """
-    host, _, port = (_bind_address(address) or f":{address.rpartition(':')[2]}").rpartition(":")
-    try:
-        socket.create_server((host, int(port))).close()
-    except OSError as error:
-        raise UserError(
-            f"Process 0 cannot listen at port {port} ({os.strerror(error.errno or 0)}): choose "
-            "another in --coordinator_address."
-        ) from error
-
-
-def _lost() -> str:
-    command = shlex.join(["python", *sys.argv])
-    return (
-        f"Process {jax.process_index()} of {jax.process_count()} lost another one, which was "
-        "killed, failed (then its own output says why) or cannot be reached: start all of them "
-        f"again, and they go on from the last complete checkpoint: {command}"
+    _kill_readers()
+    seconds = _HEARTBEAT_SECONDS + _NEWS_SECONDS
+    print(
+        f"If another process was lost, this one is aborted within {seconds} s: start all of them "
+        "again, and they go on from the last complete checkpoint.",
+        file=sys.stderr,
+        flush=True,
     )
-
-
-def _tells_of_loss(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, is that of waiting for a process that is lost."""
-    while error is not None:
-        text = f"{type(error).__name__}: {error}".lower()
-        if any(sign in text for sign in _SIGNS_OF_LOSS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    time.sleep(seconds)
 
 
 def _end(words: str, status: int) -> NoReturn:
     """Ends this process without its clean-up, in which JAX would wait for all processes."""
     if words:
-        print(words.rstrip(), file=sys.stderr)
+        print(words, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    for child in multiprocessing.active_children():  # those that read the data
-        child.kill()
+    _kill_readers()
     os._exit(status)
 
 
-def _say_at_abort(words: str) -> None:
-    """Says what JAX's end of the process means.
-
-    A thread of its C++ part aborts the process when the service behind `jax.distributed` fails or
-    tells of a lost process, and no argument of `jax.distributed.initialize` changes that.
-    """
-    global _on_abort
-
-    @ctypes.CFUNCTYPE(None, ctypes.c_int)
-    def end(_number: int) -> None:
-        _end(words, LOST)
-
-    library = ctypes.CDLL(None)
-    library.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
-    library.signal.restype = ctypes.c_void_p
-    # Python's own `signal.signal` would call us after the abort.
-    library.signal(int(signal.SIGABRT), ctypes.cast(end, ctypes.c_void_p))
-    _on_abort = end
-
-
-# The C library holds no reference.
-_on_abort: object = None
+def _kill_readers() -> None:
+    for child in multiprocessing.active_children():  # those that read the data
+        child.kill()

@@ -4,6 +4,7 @@ import json
 import pathlib
 import signal
 import socket
+import sys
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ from mobilenet.errors import UserError
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.run_directory import read_config
-from mobilenet.runtime.hosts import _check_port
+from mobilenet.runtime import hosts
 from mobilenet.runtime.mesh import replicated
 from mobilenet.training.experiment import build_experiment
 
@@ -38,19 +39,23 @@ def start_hosts(start_warm_program, data_dir):
     """Starts a process for each host of a run and waits; returns status, output, errors of each.
 
     By the number of a process, `signals` has three words for interrupting.py, and `flags` what this
-    process has for itself. `devices` is how many each process has, or a list of that.
+    process has for itself. `devices` is how many each process has, or a list of that. With `slurm`
+    the variables of Slurm stand for the flags that describe the processes.
     """
 
-    def start(workdir, count, *, devices=1, signals=None, flags=None):
+    def start(workdir, count, *, devices=1, signals=None, flags=None, slurm=False):
         port = _free_port()
         processes = []
         for index in range(count):
             number = devices[index] if isinstance(devices, list) else devices
-            hosts = (
+            description = (
                 f"--coordinator_address=127.0.0.1:{port}",
                 f"--num_processes={count}",
                 f"--process_id={index}",
             )
+            variables = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"}
+            if slurm:
+                variables |= _slurm_step(port, count, index)
             words = (signals or {}).get(index, ())
             process = start_warm_program(
                 _HELPERS / "tiny_program.py",
@@ -59,10 +64,10 @@ def start_hosts(start_warm_program, data_dir):
                 f"--config={_HELPERS / 'small_config.py'}",
                 f"--config.data.data_dir={data_dir}",
                 f"--workdir={workdir}",
-                *(hosts if count > 1 else ()),
+                *(description if count > 1 and not slurm else ()),
                 *_CONFIG,
                 *(flags or {}).get(index, ()),
-                variables={"XLA_FLAGS": f"--xla_force_host_platform_device_count={number}"},
+                variables=variables,
             )
             processes.append(process)
         ends = [process.communicate(timeout=_SECONDS) for process in processes]
@@ -86,6 +91,19 @@ def _free_port():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         return server.getsockname()[1]
+
+
+def _slurm_step(port, count, index):
+    """What srun gives to a task, and where JAX is to listen."""
+    return {
+        "SLURM_JOB_ID": "7",
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_NTASKS": str(count),
+        "SLURM_PROCID": str(index),
+        "SLURM_LOCALID": str(index),
+        "JAX_COORDINATOR_PORT": str(port),
+        "JAX_COORDINATOR_BIND_ADDRESS": f"127.0.0.1:{port}",
+    }
 
 
 def _steps(workdir):
@@ -118,13 +136,11 @@ def _curve(workdir):
     ]
 
 
-def _assert_lost(end, workdir, process):
-    """The process ended with the sentence about the loss of another."""
+def _assert_lost(end):
+    """JAX ended the process because of another one."""
     code, _, errors = end
-    assert code == 75, errors
-    sentence = errors.splitlines()[-1]
-    assert sentence.startswith(f"error: Process {process} of 2 lost another one, which was killed")
-    assert f"--workdir={workdir}" in sentence
+    assert code == -signal.SIGABRT, errors
+    assert "most likely indicates that another task died" in errors
 
 
 def test_a_host_is_killed_and_two_go_on_to_the_bits_of_one(start_hosts, unbroken, tmp_path):
@@ -132,10 +148,10 @@ def test_a_host_is_killed_and_two_go_on_to_the_bits_of_one(start_hosts, unbroken
     # In mid-epoch; the checkpoint of step 2 may be complete or not.
     first, second = start_hosts(workdir, 2, signals={1: ("SIGKILL", "step", "4")})
     assert second[0] == -signal.SIGKILL
-    _assert_lost(first, workdir, 0)
+    _assert_lost(first)
     assert not (workdir / "result.json").exists()
 
-    first, second = start_hosts(workdir, 2)
+    first, second = start_hosts(workdir, 2, slurm=True)
     assert (first[0], second[0]) == (0, 0), first[2] + second[2]
     assert f"after {_STEPS} steps" in first[1]
     # Only the first speaks.
@@ -169,7 +185,7 @@ def test_checkpoints_move_between_hosts_and_signals_stop_all_at_one_step(
     # And back. The process that writes is killed when all of a checkpoint is there but its name.
     first, second = start_hosts(workdir, 2, signals={0: ("SIGKILL", "save", "6")})
     assert first[0] == -signal.SIGKILL
-    _assert_lost(second, workdir, 1)
+    _assert_lost(second)
     assert "6" not in _steps(workdir)
     assert [name for name in _steps(workdir) if name.startswith("6.")]
 
@@ -189,14 +205,14 @@ def test_the_error_of_one_process_ends_all(start_hosts, tmp_path):
     first, second = start_hosts(tmp_path / "run", 2, flags=flags)
     assert second[0] == 1, second
     assert "error: The dataset stripes (config.data.name) is not in" in second[2]
-    _assert_lost(first, tmp_path / "run", 0)
+    _assert_lost(first)
 
 
 @pytest.mark.slow
 def test_processes_with_different_numbers_of_devices_are_refused(start_hosts, tmp_path):
     ends = start_hosts(tmp_path / "run", 2, devices=[1, 2])
     # Either may find the other gone before it has found the reason itself.
-    assert {code for code, _, _ in ends} <= {1, 75}
+    assert {code for code, _, _ in ends} <= {1, -signal.SIGABRT}
     assert any("process 0 has 1, process 1 has 2: start them on" in end[2] for end in ends), ends
     assert not (tmp_path / "run").exists()
 
@@ -206,8 +222,43 @@ def test_a_port_in_use_is_one_sentence():
         port = server.getsockname()[1]
         for host in ("127.0.0.1", "somewhere.else"):
             with pytest.raises(UserError, match=f"cannot listen at port {port} .*another"):
-                _check_port(f"{host}:{port}")
-    _check_port(f"127.0.0.1:{port}")
+                hosts._check_address(f"{host}:{port}", listens=True)
+            hosts._check_address(f"{host}:{port}", listens=False)
+    hosts._check_address(f"127.0.0.1:{port}", listens=True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--num_processes=2"], "Cannot meet the other processes (coordinator_address should be"),
+        (
+            ["--coordinator_address=127.0.0.1:1", "--num_processes=2", "--process_id=2"],
+            "Cannot meet the other processes (process_id and num_processes must be nonnegative",
+        ),
+        (["--coordinator_address=10.0.0.1"], "--coordinator_address=10.0.0.1 has no port"),
+        (["--distributed=off", "--process_id=0"], "--distributed=off trains alone: leave out"),
+    ],
+)
+def test_flags_that_cannot_work_are_one_sentence(run_script, tmp_path, flags, words):
+    config = f"--config={_HELPERS / 'small_config.py'}"
+    result = run_script("train.py", config, f"--workdir={tmp_path / 'run'}", *flags)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {words}")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_error_of_ones_own_ends_with_1_after_the_time_of_news_of_a_loss(monkeypatch, capsys):
+    waits = []
+    monkeypatch.setattr(hosts, "_meet", lambda: True)
+    monkeypatch.setattr(hosts, "_check_devices", lambda: None)
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr("time.sleep", waits.append)
+    monkeypatch.setattr("os._exit", sys.exit)
+    with pytest.raises(SystemExit) as end, hosts.joined_hosts():
+        raise ZeroDivisionError("of ours")
+    assert end.value.code == 1
+    assert "ZeroDivisionError: of ours" in capsys.readouterr().err
+    assert sum(waits) > hosts._HEARTBEAT_SECONDS
 
 
 _IMPATIENT = """
@@ -223,26 +274,15 @@ runpy.run_path("train.py", run_name="__main__")
 def test_a_process_whose_others_do_not_come_says_so_and_ends(start_program, tmp_path):
     script = tmp_path / "impatient.py"
     script.write_text(_IMPATIENT)
-    # What a shell may have left of a Slurm job that ended.
-    strays = {
-        "SLURM_JOB_ID": "7",
-        "SLURM_STEP_ID": "0",
-        "SLURM_STEP_NUM_TASKS": "2",
-        "SLURM_STEP_NODELIST": "127.0.0.1",
-        "SLURM_PROCID": "1",
-    }
     process = start_program(
         script,
         f"--config={_HELPERS / 'small_config.py'}",
         f"--workdir={tmp_path / 'run'}",
-        prefix=("env", *(f"{name}={value}" for name, value in strays.items())),
+        prefix=("env", *(f"{k}={v}" for k, v in _slurm_step(_free_port(), 2, 1).items())),
     )
     output, errors = process.communicate(timeout=_SECONDS)
-    assert (process.returncode, output) == (75, ""), errors
-    first, *_, last = errors.splitlines()
-    assert first.startswith("Waiting for all 2 processes at 127.0.0.1:61447")
-    assert last.startswith("error: Not all 2 processes came to meet at 127.0.0.1:61447")
-    assert "--distributed=off" in last
+    assert (process.returncode, output) == (-signal.SIGABRT, ""), errors
+    assert errors.startswith("Waiting for the other processes, at most 4 s (--distributed=off")
 
 
 @pytest.mark.slow
@@ -274,5 +314,5 @@ def test_two_processes_evaluate_as_one(start_program, unbroken):
     np.testing.assert_allclose(one["loss"], two["loss"], rtol=1e-5)  # summed in another order
 
     ends = evaluate(2, "--per_class")
-    assert {code for code, _, _ in ends} <= {1, 75}
+    assert {code for code, _, _ in ends} <= {1, -signal.SIGABRT}
     assert any("--per_class counts in one process" in end[2] for end in ends), ends
