@@ -2,8 +2,8 @@
 
 Every key of the config is a flag, such as --config.model.width=0.5. The same command goes on
 where a killed run was. Several hosts train together if each runs it: see docs/scaling.md.
-Exit status: 0 complete, 1 an error, 75 another host was lost, 143 stopped by a signal and saved;
-after the last two start again.
+Exit status: 0 complete, 1 an error, 134 (SIGABRT) another host was lost, 143 stopped by a signal
+and saved; after the last two start again.
 """
 
 import sys

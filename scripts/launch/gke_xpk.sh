@@ -22,10 +22,10 @@ TRAIN="python train.py --config=configs/imagenet_v2.py --workdir=/mnt/shared/run
 RESTARTS=20
 # ---- to here ---------------------------------------------------------------------------------
 
-# 75: another host was lost; 143: preempted and saved. xpk counts 143 among its own by default, 75 not.
+# 134: another host was lost (SIGABRT, by JAX); 143: preempted and saved. 1, an error, comes again.
 xpk workload create \
     --workload="$WORKLOAD" --project="$PROJECT" --zone="$ZONE" --cluster="$CLUSTER" \
     --tpu-type="$TPU" --num-slices="$SLICES" \
     --base-docker-image=python:3.12 --script-dir=. \
-    --max-restarts="$RESTARTS" --restart-on-exit-codes=75,143 \
+    --max-restarts="$RESTARTS" --restart-on-exit-codes=134,143 \
     --command="pip install --quiet -r requirements.txt 'jax[tpu]' && ${TRAIN//$'\n'/ }"

@@ -30,6 +30,12 @@ if [[ ${1:-} == delete ]]; then
     exit
 fi
 
+# train.py's status 1 is an error, which would come again; for the other hosts it is a lost host.
+# Where any host had it, this file says so.
+error=$CHECKOUT/error_of_$NAME
+train="cd $CHECKOUT && source .venv/bin/activate && ${TRAIN//$'\n'/ } ||
+    { status=\$?; [ \$status -ne 1 ] || touch $error; exit \$status; }"
+
 for ((start = 1; start <= STARTS; start++)); do
     # A slice that was taken back is still listed, and takes no new work.
     state=$(tpu describe --format="value(state)" 2> /dev/null || true)
@@ -38,11 +44,15 @@ for ((start = 1; start <= STARTS; start++)); do
         tpu create --accelerator-type="$ACCELERATOR" --version="$RUNTIME" "${CREATE_FLAGS[@]}"
         # Your own preparation of new hosts, such as mounting, belongs here.
     fi
-    # A host that lost another ends by itself within half a minute, and what an earlier, broken
-    # connection left behind would hold the chips.
-    tpu ssh --worker=all --command="pkill -KILL -f '[t]rain.py' || true"
-    if tpu ssh --worker=all --command="cd $CHECKOUT && source .venv/bin/activate && ${TRAIN//$'\n'/ }"; then
+    # A host that lost another ends by itself within a minute, and what an earlier, broken connection
+    # left behind would hold the chips.
+    tpu ssh --worker=all --command="pkill -KILL -f '[t]rain.py'; rm -f $error"
+    if tpu ssh --worker=all --command="$train"; then
         exit 0
+    fi
+    if tpu ssh --worker=0 --command="test -e $error"; then
+        echo "A host ended with an error, which would come again." >&2
+        exit 1
     fi
     echo "Start $start of $STARTS ended before the run was complete." >&2
 done
