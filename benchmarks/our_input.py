@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.photographs import data_config
 from benchmarks.timing import Turn, draw_batches
 from benchmarks.workload import InputWorkload
+from mobilenet.config import size_of
 from mobilenet.data.datasets import open_split
 from mobilenet.data.pipeline import train_batches
 
@@ -16,7 +17,8 @@ def read(workload: InputWorkload) -> Turn:
     split = open_split(config, workload.split)
 
     def open_batches() -> contextlib.AbstractContextManager[Iterator[Any]]:
-        batches = train_batches(split, config, workload.resolution, workload.batch_size, seed=0)
+        size = size_of(workload.resolution)
+        batches = train_batches(split, config, size, workload.batch_size, seed=0)
         return contextlib.closing(batches)  # type: ignore[type-var]
 
     return draw_batches(open_batches)

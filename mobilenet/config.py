@@ -5,6 +5,7 @@ Keys made by `_optional` can be set back to None on the command line, which repl
 in one unit by one in the other: `--config.total_epochs=None --config.total_steps=100`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import config_dict
@@ -140,6 +141,14 @@ def get_config() -> ConfigDict:
     log.every_steps = 100
     log.tensorboard = True
     return config.lock()
+
+
+def size_of(resolution: int | Sequence[int]) -> tuple[int, int]:
+    """Returns height and width of a resolution: the side of a square, or (height, width)."""
+    if isinstance(resolution, Sequence):
+        height, width = resolution
+        return height, width
+    return resolution, resolution
 
 
 def with_variant(config: ConfigDict, variant: str) -> ConfigDict:

@@ -151,3 +151,8 @@ def test_smoke_evaluates_few_images(split, expected):
     assert config.data.eval_split == expected
     assert (config.model.norm_group_size, config.batch_size) == (1, 32)
     assert (config.schedule.warmup_epochs, config.schedule.warmup_steps) == (None, None)
+
+
+@pytest.mark.parametrize("resolution", [224, (224, 160), [224, 160]], ids=str)
+def test_a_resolution_is_the_side_of_a_square_or_a_height_and_a_width(resolution):
+    assert base.size_of(resolution) == (224, 224 if resolution == 224 else 160)

@@ -13,6 +13,7 @@ import ml_collections
 from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.hlo import Collective, Program
 from mobilenet.ahead.topology import Slice
+from mobilenet.config import size_of
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
 from mobilenet.runtime.mesh import make_mesh
@@ -92,21 +93,21 @@ def compile_steps(
 def _lower(step: str, config: ml_collections.ConfigDict, experiment: Experiment) -> tuple[Any, int]:
     """Returns the step for shapes alone, and the images in its global batch."""
     if step == "eval":
-        images, side = config.evaluation.batch_size, config.model.resolution
+        images, size = config.evaluation.batch_size, size_of(config.model.resolution)
         weights = experiment.abstract_state.evaluated
-        batch = _abstract_batch(images, side)
+        batch = _abstract_batch(images, size)
         return experiment.network.eval_step.lower(*weights, batch), images  # type: ignore[attr-defined]
     images = config.batch_size
-    side = config.data.train_resolution or config.model.resolution
+    size = size_of(config.data.train_resolution or config.model.resolution)
     run, state = experiment.train_step, experiment.abstract_state
     if step == "flax":
         run, state = build_plain_step(config, experiment)
-    return run.lower(state, _abstract_batch(images, side)), images  # type: ignore[attr-defined]
+    return run.lower(state, _abstract_batch(images, size)), images  # type: ignore[attr-defined]
 
 
-def _abstract_batch(images: int, side: int) -> dict[str, jax.ShapeDtypeStruct]:
+def _abstract_batch(images: int, size: tuple[int, int]) -> dict[str, jax.ShapeDtypeStruct]:
     return {
-        "images": jax.ShapeDtypeStruct((images, side, side, 3), jnp.uint8),
+        "images": jax.ShapeDtypeStruct((images, *size, 3), jnp.uint8),
         "labels": jax.ShapeDtypeStruct((images,), jnp.int32),
         "mask": jax.ShapeDtypeStruct((images,), jnp.float32),
     }

@@ -1,20 +1,22 @@
 """Crops for training and evaluation.
 
 A crop is chosen before the image is decoded, by the image's height and width and, for training, by
-numbers uniform in [0, 1): the image then needs decoding no further down than the crop goes.
+numbers uniform in [0, 1): the image then needs decoding no further down than the crop goes. It is
+plain numbers, so that boxes and masks can follow the pixels.
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float
 
 from mobilenet.data.images import Image, resize
 
-Square = UInt8[np.ndarray, "side side 3"]
+# Heights and widths come before widths, tops before lefts; in pixels.
+Size = tuple[int, int]
+Rectangle = tuple[int, int, int, int]
 
 # torchvision's RandomResizedCrop tries as often before it falls back.
 _INCEPTION_ATTEMPTS = 10
@@ -25,16 +27,54 @@ MAX_NUMBERS = 2 * _INCEPTION_ATTEMPTS + 2
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """What becomes of one image.
+    """What becomes of one image: a part of it is resized, and a window of that is the output.
 
     Attributes:
-      rows: how many rows of the image `write` needs, from the top.
-      write: fills a square, contiguous and of the network's resolution, from an image of the
-        width, and of at least the rows, that the crop was chosen for.
+      size: height and width of the output.
+      part: top, left, height and width of the part of the image.
+      resized: height and width that the part is resized to.
+      offset: top and left of the output in the resized part. Where it reaches outside it is black.
+      interpolation: a key of `INTERPOLATIONS`; of no effect where the part keeps its size.
     """
 
-    rows: int
-    write: Callable[[Image, Square], None]
+    size: Size
+    part: Rectangle
+    resized: Size
+    offset: tuple[int, int] = (0, 0)
+    interpolation: str = "bilinear"
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the image `write` needs, from the top."""
+        top, _, height, _ = self.part
+        return top + height
+
+    def write(self, image: Image, out: Image) -> None:
+        """Fills `out`, contiguous and of `size`.
+
+        The image has the width, and at least the rows, that the crop was chosen for.
+        """
+        top, left, height, width = self.part
+        image = image[top : top + height, left : left + width]
+        if self.resized == self.size and self.offset == (0, 0):
+            resize(image, *self.size, self.interpolation, out=out)
+            return
+        image = resize(image, *self.resized, self.interpolation)
+        (source_rows, rows), (source_columns, columns) = map(
+            _overlap, self.offset, self.size, self.resized
+        )
+        out[...] = 0
+        out[rows, columns] = image[source_rows, source_columns]
+
+    def to_output(self, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
+        """Returns where points (x, y) of the image lie in the output, perhaps outside it.
+
+        Both are measured in pixels from the upper left corner, not from the centre of the first
+        pixel: the image is from (0, 0) to (width, height), as for the boxes of COCO.
+        """
+        top, left, height, width = self.part
+        scale = np.array([self.resized[1] / width, self.resized[0] / height])
+        return (points - np.array([left, top])) * scale - np.array(self.offset[::-1])
 
 
 def inception_crop(
@@ -42,11 +82,12 @@ def inception_crop(
     width: int,
     numbers: Sequence[float],
     *,
+    size: Size,
     area: tuple[float, float],
     aspect: tuple[float, float],
     interpolation: str,
 ) -> Crop:
-    """A rectangle of random area, aspect and place, resized to the square.
+    """A rectangle of random area, aspect and place, resized to the output.
 
     The area is uniform in `area` (shares of the image), as in GoogLeNet (Szegedy et al. 2014,
     section 6); the aspect (width / height) is log-uniform in `aspect`, so that a ratio and its
@@ -54,9 +95,7 @@ def inception_crop(
     not fit, the largest centred one within `aspect` is taken, as torchvision does.
     """
     rectangle = _choose_rectangle(height, width, iter(numbers), area, aspect)
-    top, _, crop_height, _ = rectangle
-    write = functools.partial(_write_rectangle, rectangle=rectangle, interpolation=interpolation)
-    return Crop(top + crop_height, write)
+    return Crop(size, rectangle, size, interpolation=interpolation)
 
 
 def _choose_rectangle(
@@ -65,7 +104,7 @@ def _choose_rectangle(
     numbers: Iterator[float],
     area: tuple[float, float],
     aspect: tuple[float, float],
-) -> tuple[int, int, int, int]:
+) -> Rectangle:
     low, high = math.log(aspect[0]), math.log(aspect[1])
     for _ in range(_INCEPTION_ATTEMPTS):
         target = height * width * (area[0] + (area[1] - area[0]) * next(numbers))
@@ -82,25 +121,29 @@ def _choose_rectangle(
 
 
 def pad_crop(
-    height: int, width: int, numbers: Sequence[float], *, padding: int, interpolation: str
+    height: int,
+    width: int,
+    numbers: Sequence[float],
+    *,
+    size: Size,
+    padding: int,
+    interpolation: str,
 ) -> Crop:
     """A random window of the image padded with `padding` black pixels on each side.
 
     He et al. 2016 (arXiv:1512.03385, section 4.2) for CIFAR-10, with padding 4. An image of another
-    size is first resized to the square.
+    size is first resized to that of the output.
     """
-    del width
     top, left = (int((2 * padding + 1) * number) - padding for number in numbers[:2])
-    write = functools.partial(_write_shifted, shift=(top, left), interpolation=interpolation)
-    return Crop(height, write)
+    return Crop(size, (0, 0, height, width), size, (top, left), interpolation)
 
 
-def squash(height: int, width: int, numbers: Sequence[float] = (), *, interpolation: str) -> Crop:
-    """The whole image, resized to the square whatever its aspect."""
+def squash(
+    height: int, width: int, numbers: Sequence[float] = (), *, size: Size, interpolation: str
+) -> Crop:
+    """The whole image, resized to the output whatever its aspect."""
     del numbers
-    whole = (0, 0, height, width)
-    write = functools.partial(_write_rectangle, rectangle=whole, interpolation=interpolation)
-    return Crop(height, write)
+    return Crop(size, (0, 0, height, width), size, interpolation=interpolation)
 
 
 def center_crop(
@@ -108,33 +151,36 @@ def center_crop(
     width: int,
     numbers: Sequence[float] = (),
     *,
-    resolution: int,
+    size: Size,
     fraction: float,
     interpolation: str,
 ) -> Crop:
-    """Resizes the short side to round(resolution / fraction), then takes the centre square.
+    """Resizes until the image just covers round(size / fraction), then takes the centre.
 
-    torchvision's Resize and CenterCrop, with fraction 224 / 256 = 0.875 for the weights of
-    MobileNetV2; the long side is rounded down and the offsets are rounded, as there.
+    For a square, torchvision's Resize of the short side and CenterCrop, with fraction 224 / 256 =
+    0.875 for the weights of MobileNetV2; the longer of both sides is rounded down and the offsets
+    are rounded, as there.
     """
     del numbers
-    short = round(resolution / fraction)
-    if height <= width:
-        size = (short, int(short * width / height))
+    covered_height, covered_width = (round(length / fraction) for length in size)
+    if height * covered_width <= width * covered_height:
+        resized = (covered_height, int(covered_height * width / height))
     else:
-        size = (int(short * height / width), short)
-    write = functools.partial(_write_centre, size=size, interpolation=interpolation)
-    return Crop(height, write)
+        resized = (int(covered_width * height / width), covered_width)
+    top, left = (round((resized[axis] - size[axis]) / 2) for axis in (0, 1))
+    return Crop(size, (0, 0, height, width), resized, (top, left), interpolation)
 
 
-def window_crop(height: int, width: int, numbers: Sequence[float] = (), *, resolution: int) -> Crop:
-    """The centre square of the image as it is, not resized; black where the image is smaller.
+def window_crop(height: int, width: int, numbers: Sequence[float] = (), *, size: Size) -> Crop:
+    """The centre of the image as it is, not resized; black where the image is smaller.
 
     torchvision's CenterCrop alone. For images that were resized when they were stored.
     """
-    del numbers, width
-    top = max((height - resolution) // 2, 0)
-    return Crop(min(top + resolution, height), functools.partial(_write_window, height=height))
+    del numbers
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    shown = (min(size[0], height), min(size[1], width))
+    part = (max(top, 0), max(left, 0), *shown)
+    return Crop(size, part, shown, (min(top, 0), min(left, 0)))
 
 
 def central_fraction_crop(
@@ -142,10 +188,11 @@ def central_fraction_crop(
     width: int,
     numbers: Sequence[float] = (),
     *,
+    size: Size,
     fraction: float,
     interpolation: str,
 ) -> Crop:
-    """Keeps the central `fraction` of both sides, then resizes to the square.
+    """Keeps the central `fraction` of both sides, then resizes to the output.
 
     What slim evaluates with, at 0.875 (tensorflow/models slim/preprocessing/
     inception_preprocessing.py, preprocess_for_eval); the rounding is tf.image.central_crop's.
@@ -153,46 +200,11 @@ def central_fraction_crop(
     del numbers
     top, left = int((height - height * fraction) / 2), int((width - width * fraction) / 2)
     centre = (top, left, height - 2 * top, width - 2 * left)
-    write = functools.partial(_write_rectangle, rectangle=centre, interpolation=interpolation)
-    return Crop(height, write)
+    return Crop(size, centre, size, interpolation=interpolation)
 
 
-def _write_rectangle(
-    image: Image, out: Square, *, rectangle: tuple[int, int, int, int], interpolation: str
-) -> None:
-    top, left, height, width = rectangle
-    side = out.shape[0]
-    resize(image[top : top + height, left : left + width], side, side, interpolation, out=out)
-
-
-def _write_centre(image: Image, out: Square, *, size: tuple[int, int], interpolation: str) -> None:
-    side = out.shape[0]
-    top, left = (round((length - side) / 2) for length in size)
-    out[...] = resize(image, *size, interpolation)[top : top + side, left : left + side]
-
-
-def _write_window(image: Image, out: Square, *, height: int) -> None:
-    side = out.shape[0]
-    # The image may lack rows below the window, but not above the height that it is centred by.
-    top, left = (height - side) // 2, (image.shape[1] - side) // 2
-    out[...] = 0
-    found = image[max(top, 0) : max(top + side, 0), max(left, 0) : left + side]
-    row, column = max(-top, 0), max(-left, 0)
-    out[row : row + found.shape[0], column : column + found.shape[1]] = found
-
-
-def _write_shifted(
-    image: Image, out: Square, *, shift: tuple[int, int], interpolation: str
-) -> None:
-    side = out.shape[0]
-    image = resize(image, side, side, interpolation)
-    (source_rows, rows), (source_columns, columns) = (_overlap(offset, side) for offset in shift)
-    out[...] = 0
-    out[rows, columns] = image[source_rows, source_columns]
-
-
-def _overlap(offset: int, length: int) -> tuple[slice, slice]:
-    """Where a window moved by `offset` meets the image: in the image, and in the window."""
-    shift = min(abs(offset), length)
-    inner, outer = slice(shift, length), slice(0, length - shift)
-    return (inner, outer) if offset > 0 else (outer, inner)
+def _overlap(offset: int, length: int, available: int) -> tuple[slice, slice]:
+    """Where a window at `offset` meets an image's `available` pixels: there, and in the window."""
+    start, stop = max(offset, 0), max(min(offset + length, available), 0)
+    start = min(start, stop)
+    return slice(start, stop), slice(start - offset, stop - offset)

@@ -26,7 +26,7 @@ from grain.multiprocessing import SharedMemoryArray
 from mobilenet.data import crops
 from mobilenet.data.datasets import Split
 from mobilenet.data.fake import FakeRecords
-from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError
+from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError, Image
 from mobilenet.data.jpeg_frame import read_size
 from mobilenet.data.policy import Policy
 from mobilenet.data.records import Record
@@ -43,7 +43,7 @@ _ON_CORRUPT = ("raise", "skip")
 def train_batches(
     split: Split,
     data_config: ml_collections.ConfigDict,
-    resolution: int,
+    size: crops.Size,
     batch_size: int,
     seed: int,
     start_step: int = 0,
@@ -62,7 +62,7 @@ def train_batches(
     Args:
       split: what to read.
       data_config: `config.data`.
-      resolution: height and width of the images, pixels.
+      size: height and width of the images, pixels.
       batch_size: of all hosts together; each gets batch_size // process_count rows.
       seed: of order and crops, 0 to 2**32 - 1.
       start_step: the first batch to give.
@@ -77,7 +77,7 @@ def train_batches(
       ConfigError: a value cannot work; the message names the key. At once, not at the first batch.
       CorruptImageError: from the iterator, with `on_corrupt` `raise`.
     """
-    _check_sizes(resolution, batch_size, process_index, process_count, "config.batch_size")
+    _check_sizes(size, batch_size, process_index, process_count, "config.batch_size")
     _check_reading(data_config)
     if not 0 <= seed < 2**32:
         raise ConfigError(f"config.seed is {seed}: it must be from 0 to 2**32 - 1.")
@@ -85,15 +85,15 @@ def train_batches(
         raise ValueError(f"start_step is {start_step}: it must not be negative.")
     share = _Share(batch_size, process_index, process_count)
     rows = ShuffledStream(split.num_examples, seed, policy.numbers if policy else 0).rows
-    crop = _train_crop(data_config)
-    load = _Loader(split, data_config, resolution, crop, share, rows, policy=policy)
+    crop = _train_crop(data_config, size)
+    load = _Loader(split, data_config, size, crop, share, rows, policy=policy)
     return _BatchIterator(load, range(start_step, sys.maxsize // batch_size), data_config)
 
 
 def eval_batches(
     split: Split,
     data_config: ml_collections.ConfigDict,
-    resolution: int,
+    size: crops.Size,
     batch_size: int,
     process_index: int = 0,
     process_count: int = 1,
@@ -107,12 +107,12 @@ def eval_batches(
     Args, Returns, Raises: as `train_batches`.
     """
     key = "config.evaluation.batch_size"
-    _check_sizes(resolution, batch_size, process_index, process_count, key)
+    _check_sizes(size, batch_size, process_index, process_count, key)
     _check_reading(data_config)
     share = _Share(batch_size, process_index, process_count)
-    crop = _eval_crop(data_config, resolution)
+    crop = _eval_crop(data_config, size)
     load = _Loader(
-        split, data_config, resolution, crop, share, rows_in_order, with_sets=split.has_label_sets
+        split, data_config, size, crop, share, rows_in_order, with_sets=split.has_label_sets
     )
     return _BatchIterator(load, range(math.ceil(split.num_examples / batch_size)), data_config)
 
@@ -139,7 +139,7 @@ class _Loader:
         self,
         split: Split,
         data_config: ml_collections.ConfigDict,
-        resolution: int,
+        size: crops.Size,
         choose_crop: Callable[..., crops.Crop],
         share: _Share,
         rows: Callable[[range], list[Row]],
@@ -154,14 +154,14 @@ class _Loader:
         self._share = share
         self._rows = rows
         self._policy = policy
-        self._resolution = resolution
+        self._size = size
         self._skip = data_config.on_corrupt == "skip"
 
     def __call__(self, step: int) -> Batch:
         rows = self._rows(self._share.positions(step))
         batch: Batch = {
             # Every image is written in its place, since stacking them copies every one again.
-            "images": np.empty((len(rows), self._resolution, self._resolution, 3), np.uint8),
+            "images": np.empty((len(rows), *self._size, 3), np.uint8),
             "labels": np.zeros(len(rows), np.int32),
             "mask": np.zeros(len(rows), np.float32),
         }
@@ -178,7 +178,7 @@ class _Loader:
                 batch["label_sets"][place, list(record.label_set or ())] = True
         return batch
 
-    def _load(self, row: Row, out: crops.Square) -> Record | None:
+    def _load(self, row: Row, out: Image) -> Record | None:
         """Fills `out` by a record; None is padding or, if the config says so, corrupt."""
         index, source = row.record, self._split.source
         if index >= self._split.num_examples:
@@ -205,7 +205,7 @@ class _Loader:
             return None
         return record
 
-    def _write(self, data: bytes, numbers: Sequence[float], out: crops.Square) -> None:
+    def _write(self, data: bytes, numbers: Sequence[float], out: Image) -> None:
         size = read_size(data)
         if size:
             crop = self._choose_crop(*size, numbers)
@@ -278,43 +278,43 @@ def _close_all(iterators: list[grain.DatasetIterator], *, has_workers: bool) -> 
         gc.collect()
 
 
-def _train_crop(data_config: ml_collections.ConfigDict) -> Callable[..., crops.Crop]:
+def _train_crop(
+    data_config: ml_collections.ConfigDict, size: crops.Size
+) -> Callable[..., crops.Crop]:
     name = _choice(data_config, "train_crop", _TRAIN_CROPS)
-    interpolation = data_config.interpolation
+    common = {"size": size, "interpolation": data_config.interpolation}
     if name == "inception":
         area = _ordered_pair(data_config, "crop_area")
         if area[1] > 1:
             raise ConfigError(f"config.data.crop_area is {area}: it must not exceed 1.")
         aspect = _ordered_pair(data_config, "crop_aspect")
-        return functools.partial(
-            crops.inception_crop, area=area, aspect=aspect, interpolation=interpolation
-        )
+        return functools.partial(crops.inception_crop, area=area, aspect=aspect, **common)
     if name == "pad_crop":
         padding = _at_least(data_config, "crop_padding", 0)
-        return functools.partial(crops.pad_crop, padding=padding, interpolation=interpolation)
-    return functools.partial(crops.squash, interpolation=interpolation)
+        return functools.partial(crops.pad_crop, padding=padding, **common)
+    return functools.partial(crops.squash, **common)
 
 
 def _eval_crop(
-    data_config: ml_collections.ConfigDict, resolution: int
+    data_config: ml_collections.ConfigDict, size: crops.Size
 ) -> Callable[..., crops.Crop]:
     name = _choice(data_config, "eval_crop", _EVAL_CROPS)
     fraction = data_config.eval_fraction
     if not 0 < fraction <= 1:
         raise ConfigError(f"config.data.eval_fraction is {fraction}: it must be in (0, 1].")
     if name == "window":
-        return functools.partial(crops.window_crop, resolution=resolution)
-    common = {"fraction": fraction, "interpolation": data_config.interpolation}
-    if name == "center":
-        return functools.partial(crops.center_crop, resolution=resolution, **common)
-    return functools.partial(crops.central_fraction_crop, **common)
+        return functools.partial(crops.window_crop, size=size)
+    choose = crops.center_crop if name == "center" else crops.central_fraction_crop
+    return functools.partial(
+        choose, size=size, fraction=fraction, interpolation=data_config.interpolation
+    )
 
 
 def _check_sizes(
-    resolution: int, batch_size: int, process_index: int, process_count: int, batch_key: str
+    size: crops.Size, batch_size: int, process_index: int, process_count: int, batch_key: str
 ) -> None:
-    if resolution < 1:
-        raise ConfigError(f"config.model.resolution is {resolution}: it must be at least 1 pixel.")
+    if min(size) < 1:
+        raise ConfigError(f"config.model.resolution is {min(size)}: it must be at least 1 pixel.")
     if not 0 <= process_index < process_count:
         raise ValueError(f"process_index is {process_index}: there are {process_count} processes.")
     if batch_size < 1 or batch_size % process_count:

@@ -12,6 +12,7 @@ import jax
 import ml_collections
 from absl import logging
 
+from mobilenet.config import size_of
 from mobilenet.data.datasets import (
     Split,
     check_is_complete,
@@ -116,7 +117,7 @@ def evaluate_run(
         eval_batches(
             eval_split,
             config.data,
-            config.model.resolution,
+            size_of(config.model.resolution),
             config.evaluation.batch_size,
             process_index=jax.process_index(),
             process_count=jax.process_count(),

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
+from mobilenet.config import size_of
 from mobilenet.data.datasets import Split, check_is_complete, list_splits, open_split
 from mobilenet.data.pipeline import Batch, eval_batches
 from mobilenet.data.prepare.imagenet.labels import class_numbers
@@ -132,7 +133,7 @@ def evaluate_on(
     batches = eval_batches(
         images.split,
         config.data,
-        config.model.resolution,
+        size_of(config.model.resolution),
         config.evaluation.batch_size,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

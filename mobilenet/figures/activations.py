@@ -15,6 +15,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mobilenet.config import size_of
 from mobilenet.data.datasets import Split, open_split
 from mobilenet.data.pipeline import eval_batches
 from mobilenet.data.records import Record, RecordSource
@@ -277,7 +278,7 @@ def _read_images(
     """Images as the evaluation sees them, normalised, in whole batches where there are several."""
     number = min(number, split.num_examples)
     part = dataclasses.replace(split, num_examples=number, source=_Spread(split.source, number))
-    batches = eval_batches(part, config.data, config.model.resolution, min(number, _BATCH))
+    batches = eval_batches(part, config.data, size_of(config.model.resolution), min(number, _BATCH))
     images = np.concatenate([batch["images"][batch["mask"] > 0] for batch in _closing(batches)])
     if len(images) > _BATCH:
         images = images[: len(images) // _BATCH * _BATCH]

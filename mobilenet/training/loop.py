@@ -13,6 +13,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from mobilenet.config import size_of
 from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split, check_is_complete, open_split
 from mobilenet.data.policy import make_policy
@@ -223,7 +224,7 @@ def train_batches(
     return pipeline.train_batches(
         split,
         config.data,
-        config.data.train_resolution or config.model.resolution,
+        size_of(config.data.train_resolution or config.model.resolution),
         config.batch_size,
         config.seed,
         start_step=start_step,
@@ -240,7 +241,7 @@ def eval_batches(
     return pipeline.eval_batches(
         split,
         config.data,
-        config.model.resolution,
+        size_of(config.model.resolution),
         config.evaluation.batch_size,
         process_index=jax.process_index(),
         process_count=jax.process_count(),

@@ -1,3 +1,6 @@
+import functools
+import pickle
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -13,17 +16,15 @@ def coordinates(height: int, width: int) -> np.ndarray:
 
 def rectangle(crop: np.ndarray) -> tuple[float, float, float, float]:
     """Top, left, height, width of the part of `coordinates` that a bilinear resize shows."""
-    side = crop.shape[0]
+    rows, columns = crop.shape[:2]
     values = crop.astype(float)
     (top, bottom), (left, right) = values[[0, -1], :, 0].mean(1), values[:, [0, -1], 1].mean(0)
-    height, width = (
-        (end - start) * side / (side - 1) for start, end in [(top, bottom), (left, right)]
-    )
-    return top - (height / side - 1) / 2, left - (width / side - 1) / 2, height, width
+    height, width = (bottom - top) * rows / (rows - 1), (right - left) * columns / (columns - 1)
+    return top - (height / rows - 1) / 2, left - (width / columns - 1) / 2, height, width
 
 
-def apply(crop: crops.Crop, image: np.ndarray, resolution: int) -> np.ndarray:
-    out = np.full((resolution, resolution, 3), 77, np.uint8)
+def apply(crop: crops.Crop, image: np.ndarray) -> np.ndarray:
+    out = np.full((*crop.size, 3), 77, np.uint8)
     crop.write(image, out)
     return out
 
@@ -32,14 +33,19 @@ def numbers(seed: int) -> list[float]:
     return np.random.default_rng(seed).random(crops.MAX_NUMBERS).tolist()
 
 
-def choose_inception(image, uniform, area=(0.05, 1.0), aspect=(0.75, 4 / 3)):
+def choose_inception(image, uniform, side=64, area=(0.05, 1.0), aspect=(0.75, 4 / 3)):
     return crops.inception_crop(
-        *image.shape[:2], uniform, area=area, aspect=aspect, interpolation="bilinear"
+        *image.shape[:2],
+        uniform,
+        size=(side, side),
+        area=area,
+        aspect=aspect,
+        interpolation="bilinear",
     )
 
 
-def inception(image, seed, resolution=64, **options):
-    return apply(choose_inception(image, numbers(seed), **options), image, resolution)
+def inception(image, seed, **options):
+    return apply(choose_inception(image, numbers(seed), **options), image)
 
 
 def test_inception_stays_within_the_ranges():
@@ -65,20 +71,20 @@ def test_inception_stays_within_the_ranges():
 
 def test_inception_of_the_whole_square_is_the_image():
     image = coordinates(32, 32)
-    crop = inception(image, 0, resolution=32, area=(1.0, 1.0), aspect=(1.0, 1.0))
+    crop = inception(image, 0, side=32, area=(1.0, 1.0), aspect=(1.0, 1.0))
     np.testing.assert_array_equal(crop, image)
 
 
 @pytest.mark.parametrize("shape", [(10, 200), (200, 10)])
 def test_inception_falls_back_to_the_centre(shape):
     image = coordinates(*shape)
-    crop = inception(image, 0, resolution=10, area=(0.9, 1.0), aspect=(1.0, 1.0))
+    crop = inception(image, 0, side=10, area=(0.9, 1.0), aspect=(1.0, 1.0))
     long = crop[..., int(shape[1] == 200)]
     assert (long.min(), long.max()) == (95, 104)
 
 
 def test_inception_of_one_pixel():
-    assert inception(coordinates(1, 1), 0, resolution=4).shape == (4, 4, 3)
+    assert inception(coordinates(1, 1), 0, side=4).shape == (4, 4, 3)
 
 
 def test_inception_needs_no_rows_below_the_crop():
@@ -86,8 +92,7 @@ def test_inception_needs_no_rows_below_the_crop():
     rows = []
     for seed in range(50):
         crop = choose_inception(image, numbers(seed))
-        top = apply(crop, image[: crop.rows], 64)
-        np.testing.assert_array_equal(top, apply(crop, image, 64))
+        np.testing.assert_array_equal(apply(crop, image[: crop.rows]), apply(crop, image))
         rows.append(crop.rows)
     assert min(rows) < 100
     assert max(rows) <= 200
@@ -98,23 +103,23 @@ def test_inception_takes_the_numbers_in_order():
     uniform = [0.99, 0.5] * 9 + [0.0, 0.5] + [0.0, 0.5]
     assert len(uniform) == crops.MAX_NUMBERS
     image = coordinates(10, 200)
-    crop = choose_inception(image, uniform, aspect=(1.0, 1.0))
+    crop = choose_inception(image, uniform, side=10, aspect=(1.0, 1.0))
     # (200 - 10 + 1) * 0.5 is 95.5.
-    np.testing.assert_array_equal(apply(crop, image, 10), image[:, 95:105])
+    np.testing.assert_array_equal(apply(crop, image), image[:, 95:105])
 
 
-def padded(image, seed, padding=4, resolution=32):
+def padded(image, seed, padding=4, size=(32, 32)):
     crop = crops.pad_crop(
-        *image.shape[:2], numbers(seed), padding=padding, interpolation="bilinear"
+        *image.shape[:2], numbers(seed), size=size, padding=padding, interpolation="bilinear"
     )
-    return apply(crop, image, resolution)
+    return apply(crop, image)
 
 
-def centre(image, resolution, fraction):
+def centre(image, size, fraction):
     crop = crops.center_crop(
-        *image.shape[:2], resolution=resolution, fraction=fraction, interpolation="bilinear"
+        *image.shape[:2], size=size, fraction=fraction, interpolation="bilinear"
     )
-    return apply(crop, image, resolution)
+    return apply(crop, image)
 
 
 def test_pad_crop_shifts_uniformly_and_pads_with_black():
@@ -145,12 +150,12 @@ def test_pad_crop_resizes_first():
 
 
 def test_pad_crop_may_leave_the_image():
-    assert padded(coordinates(4, 4), 1, padding=50, resolution=4).max() == 0
+    assert padded(coordinates(4, 4), 1, padding=50, size=(4, 4)).max() == 0
 
 
 def test_squash_ignores_the_aspect():
     image = coordinates(40, 80)
-    crop = apply(crops.squash(40, 80, interpolation="area"), image, 20)
+    crop = apply(crops.squash(40, 80, size=(20, 20), interpolation="area"), image)
     np.testing.assert_array_equal(crop[0, :, 1], np.arange(20) * 4 + 2)  # 1.5 rounds to even
     np.testing.assert_allclose(crop[:, 0, 0].astype(float), np.arange(20) * 2 + 0.5, atol=0.5)
 
@@ -159,13 +164,13 @@ def test_squash_ignores_the_aspect():
 def test_center_without_resizing(portrait):
     # round(48 / 0.75) = 64 is the short side already.
     shape, row, column = ((96, 64), 24, 8) if portrait else ((64, 96), 8, 24)
-    crop = centre(coordinates(*shape), 48, 0.75)
+    crop = centre(coordinates(*shape), (48, 48), 0.75)
     np.testing.assert_array_equal(crop, coordinates(*shape)[row : row + 48, column : column + 48])
 
 
 def test_center_resizes_the_short_side():
     # As torchvision: 100 x 200 becomes 256 x 512, and the middle 224 columns cover 87.5 of 200.
-    crop = centre(coordinates(100, 200), 224, 0.875)
+    crop = centre(coordinates(100, 200), (224, 224), 0.875)
     top, left, height, width = rectangle(crop)
     assert (top, left) == (pytest.approx(6.25, abs=0.7), pytest.approx(56.25, abs=0.7))
     assert (height, width) == (pytest.approx(87.5, abs=1), pytest.approx(87.5, abs=1))
@@ -173,46 +178,88 @@ def test_center_resizes_the_short_side():
 
 @pytest.mark.parametrize("shape", [(31, 500), (33, 32), (7, 7), (1, 90)])
 def test_center_of_awkward_shapes(shape):
-    crop = centre(np.zeros((*shape, 3), np.uint8), 32, 0.9)
+    crop = centre(np.zeros((*shape, 3), np.uint8), (32, 32), 0.9)
     assert not crop.any()
 
 
 def test_central_fraction_keeps_the_middle_of_both_sides():
-    crop = crops.central_fraction_crop(64, 128, fraction=0.5, interpolation="area")
-    crop = apply(crop, coordinates(64, 128), 32)
+    crop = crops.central_fraction_crop(64, 128, size=(32, 32), fraction=0.5, interpolation="area")
+    crop = apply(crop, coordinates(64, 128))
     np.testing.assert_array_equal(crop[:, 0, 0], np.arange(16, 48))
     np.testing.assert_allclose(crop[0, :, 1], np.arange(32, 96, 2) + 0.5, atol=0.5)
 
 
 def test_central_fraction_rounds_as_tensorflow():
     # tf.image.central_crop of 101 at 0.875: it starts at int(101 * 0.125 / 2) = 6, both ends.
-    crop = crops.central_fraction_crop(101, 101, fraction=0.875, interpolation="bilinear")
-    crop = apply(crop, coordinates(101, 101), 89)
+    crop = crops.central_fraction_crop(
+        101, 101, size=(89, 89), fraction=0.875, interpolation="bilinear"
+    )
+    crop = apply(crop, coordinates(101, 101))
     np.testing.assert_array_equal(crop, coordinates(101, 101)[6:95, 6:95])
 
 
-@pytest.mark.parametrize("shape", [(48, 40), (41, 33), (32, 60)])
-def test_window_is_the_middle_of_the_image_as_it_is(shape):
-    top, left = (shape[0] - 32) // 2, (shape[1] - 32) // 2
-    crop = crops.window_crop(*shape, resolution=32)
+@pytest.mark.parametrize(
+    "shape", [(48, 40), (41, 33), (32, 60), (20, 40), (40, 20), (20, 21), (1, 1)]
+)
+def test_window_is_the_middle_of_the_image_as_it_is_and_black_around_it(shape):
     image = coordinates(*shape)
-    assert crop.rows == top + 32
+    top, left = (shape[0] - 32) // 2, (shape[1] - 24) // 2
+    want = PIL.Image.fromarray(image).crop((left, top, left + 24, top + 32))
+    crop = crops.window_crop(*shape, size=(32, 24))
+    assert crop.rows == min(max(top, 0) + 32, shape[0])
     for given in (image, image[: crop.rows]):
-        np.testing.assert_array_equal(
-            apply(crop, given, 32), image[top : top + 32, left : left + 32]
-        )
+        np.testing.assert_array_equal(apply(crop, given), np.asarray(want))
 
 
-@pytest.mark.parametrize("shape", [(20, 40), (40, 20), (20, 21), (1, 1)])
-def test_window_is_black_where_the_image_is_smaller(shape):
-    pillow = PIL.Image.fromarray(coordinates(*shape))
-    top, left = (shape[0] - 32) // 2, (shape[1] - 32) // 2
-    want = np.asarray(pillow.crop((left, top, left + 32, top + 32)))
-    crop = crops.window_crop(*shape, resolution=32)
-    np.testing.assert_array_equal(apply(crop, coordinates(*shape), 32), want)
+def test_center_decodes_the_whole_image():
+    crop = crops.center_crop(90, 70, size=(32, 32), fraction=0.5, interpolation="bilinear")
+    assert crop.rows == 90
 
 
-def test_evaluation_decodes_the_whole_image():
-    center = crops.center_crop(90, 70, resolution=32, fraction=0.5, interpolation="bilinear")
-    fraction = crops.central_fraction_crop(90, 70, fraction=0.5, interpolation="bilinear")
-    assert center.rows == fraction.rows == 90
+CROPS = {
+    "inception": functools.partial(
+        crops.inception_crop, area=(0.3, 0.6), aspect=(0.75, 4 / 3), interpolation="area"
+    ),
+    "pad_crop": functools.partial(crops.pad_crop, padding=5, interpolation="area"),
+    "none": functools.partial(crops.squash, interpolation="area"),
+    "center": functools.partial(crops.center_crop, fraction=0.8, interpolation="area"),
+    "central_fraction": functools.partial(
+        crops.central_fraction_crop, fraction=0.9, interpolation="area"
+    ),
+    "window": crops.window_crop,
+}
+
+
+@pytest.mark.parametrize("size", [(48, 48), (32, 48), (48, 32)], ids=str)
+@pytest.mark.parametrize("shape", [(160, 120), (100, 200), (40, 40)], ids=str)
+@pytest.mark.parametrize("name", CROPS)
+def test_a_rectangle_moves_as_to_output_says(name, shape, size):
+    height, width = shape
+    box = np.array([[width * 0.35, height * 0.4], [width * 0.7, height * 0.65]]).round()
+    image = np.zeros((*shape, 3), np.uint8)
+    (left, top), (right, bottom) = box.astype(int)
+    image[top:bottom, left:right] = 255
+    crop = CROPS[name](*shape, numbers(1), size=size)
+    assert crop.size == size
+    assert pickle.loads(pickle.dumps(crop)) == crop
+    # A line of the output through the rectangle is as bright as the rectangle is long on it.
+    start, stop = np.clip(crop.to_output(box), 0, size[::-1])
+    x, y = ((start + stop) / 2).astype(int)
+    out = apply(crop, image)[..., 0] / 255
+    want = np.stack([start, stop])
+    for line, found in ((out[y], want[:, 0]), (out[:, x], want[:, 1])):
+        bright = np.flatnonzero(line > 0.5)
+        np.testing.assert_allclose([bright[0], bright[-1] + 1], found, atol=0.75)
+
+
+def test_points_outside_stay_outside():
+    crop = crops.window_crop(100, 60, size=(50, 80))
+    points = np.array([[0.0, 0.0], [60.0, 100.0], [30.0, 50.0]])
+    np.testing.assert_array_equal(crop.to_output(points), [[10, -25], [70, 75], [40, 25]])
+
+
+@pytest.mark.parametrize(("shape", "resized"), [((100, 400), (40, 160)), ((300, 100), (180, 60))])
+def test_center_covers_a_rectangle(shape, resized):
+    crop = crops.center_crop(*shape, size=(32, 48), fraction=0.8, interpolation="bilinear")
+    assert crop.resized == resized
+    assert crop.offset == ((resized[0] - 32) // 2, (resized[1] - 48) // 2)

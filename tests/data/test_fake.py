@@ -63,7 +63,9 @@ def test_a_split_that_a_known_dataset_does_not_have_is_refused(config):
 
 
 def _train(fake, *, count=4, start_step=0, seed=3):
-    batches = train_batches(open_split(fake, "train"), fake, 12, 8, seed, start_step=start_step)
+    batches = train_batches(
+        open_split(fake, "train"), fake, (12, 12), 8, seed, start_step=start_step
+    )
     taken = [next(batches) for _ in range(count)]
     batches.close()
     return taken
@@ -91,7 +93,7 @@ def test_batches_look_like_real_ones_and_repeat(fake):
 
 def test_an_evaluation_pads(fake):
     split = open_split(fake, "test")
-    batches = list(eval_batches(split, fake, 12, 16))
+    batches = list(eval_batches(split, fake, (12, 12), 16))
     assert [batch["mask"].sum() for batch in batches] == [16, 4]
     assert not batches[1]["images"][4:].any()
 

@@ -17,7 +17,7 @@ from mobilenet.errors import ConfigError
 from tests.helpers import toy_dataset
 from tests.helpers.toy_dataset import TEST, TRAIN, constant, png
 
-RESOLUTION = 8
+SIZE = (8, 8)
 
 
 def take(iterator, count: int | None = None) -> list[dict[str, np.ndarray]]:
@@ -28,11 +28,11 @@ def take(iterator, count: int | None = None) -> list[dict[str, np.ndarray]]:
 
 def train(config, count=6, batch_size=8, seed=3, **options):
     split = open_split(config, "train")
-    return take(train_batches(split, config, RESOLUTION, batch_size, seed, **options), count)
+    return take(train_batches(split, config, SIZE, batch_size, seed, **options), count)
 
 
 def evaluate(config, batch_size, split="test", **options):
-    return take(eval_batches(open_split(config, split), config, RESOLUTION, batch_size, **options))
+    return take(eval_batches(open_split(config, split), config, SIZE, batch_size, **options))
 
 
 def assert_equal(first, second):
@@ -107,6 +107,18 @@ def photographs(tmp_path_factory):
     return str(folder)
 
 
+def test_images_may_be_rectangles(config, photographs):
+    config.update(name="photographs", data_dir=photographs)
+    split = open_split(config, "train")
+    for batches in (
+        train_batches(split, config, (24, 36), 4, 0),
+        eval_batches(split, config, (24, 36), 4),
+    ):
+        (batch,) = take(batches, 1)
+        assert batch["images"].shape == (4, 24, 36, 3)
+        assert batch["images"].std((1, 2, 3)).min() > 0
+
+
 def test_decoding_no_further_than_the_crop_does_not_change_the_stream(config, photographs):
     config.update(name="photographs", data_dir=photographs, train_crop="inception")
     config.decoder = "opencv"  # always decodes all of it
@@ -179,7 +191,7 @@ def test_shared_memory_of_workers_is_closed_with_the_batch(config, monkeypatch):
 
     monkeypatch.setattr(SharedMemoryArray, "from_metadata", from_metadata)
     config.num_workers = 1
-    batches = eval_batches(open_split(config, "test"), config, RESOLUTION, 4)
+    batches = eval_batches(open_split(config, "test"), config, SIZE, 4)
     assert indices(list(batches))[:TEST] == list(range(TEST))
     assert opened
     assert [array.shm.buf for array in opened] == [None] * len(opened)
@@ -196,7 +208,7 @@ def test_evaluation_reads_every_record_once(config, batch_size, hosts):
     assert [len(part) for part in parts] == [count] * hosts
     seen = []
     for batch in itertools.chain.from_iterable(parts):
-        assert batch["images"].shape == (batch_size // hosts, RESOLUTION, RESOLUTION, 3)
+        assert batch["images"].shape == (batch_size // hosts, *SIZE, 3)
         valid = batch["mask"] == 1
         assert set(batch["mask"]) <= {0.0, 1.0}
         assert not batch["images"][~valid].any()
@@ -266,7 +278,7 @@ def test_a_record_without_a_class_is_refused(config):
 
     split = dataclasses.replace(open_split(config, "test"), source=Unlabelled())
     with pytest.raises(ConfigError, match=r"Image 0 of toy, split 'test', has the label -1"):
-        take(eval_batches(split, config, RESOLUTION, 4))
+        take(eval_batches(split, config, SIZE, 4))
 
 
 @pytest.mark.parametrize(
@@ -297,27 +309,27 @@ def test_a_bad_value_is_refused_at_once_and_named(config, key, value):
     evaluates = key.startswith("eval")
     function, seed = (eval_batches, ()) if evaluates else (train_batches, (0,))
     with pytest.raises(ConfigError, match=named):
-        function(split, config, RESOLUTION, 8, *seed)
+        function(split, config, SIZE, 8, *seed)
 
 
 def test_bad_arguments_are_refused_at_once(config):
     split = open_split(config, "train")
     with pytest.raises(ConfigError, match=r"config\.batch_size is 9: .* hosts, 2\."):
-        train_batches(split, config, RESOLUTION, 9, 0, process_count=2)
+        train_batches(split, config, SIZE, 9, 0, process_count=2)
     with pytest.raises(ConfigError, match=r"config\.evaluation\.batch_size is 0"):
-        eval_batches(split, config, RESOLUTION, 0)
+        eval_batches(split, config, SIZE, 0)
     with pytest.raises(ConfigError, match=r"config\.seed is -1"):
-        train_batches(split, config, RESOLUTION, 8, -1)
+        train_batches(split, config, SIZE, 8, -1)
     with pytest.raises(ConfigError, match=r"config\.model\.resolution is 0"):
-        train_batches(split, config, 0, 8, 0)
+        train_batches(split, config, (8, 0), 8, 0)
     with pytest.raises(ValueError, match=r"process_index is 2: there are 2 processes"):
-        train_batches(split, config, RESOLUTION, 8, 0, process_index=2, process_count=2)
+        train_batches(split, config, SIZE, 8, 0, process_index=2, process_count=2)
     with pytest.raises(ValueError, match="start_step is -1"):
-        train_batches(split, config, RESOLUTION, 8, 0, start_step=-1)
+        train_batches(split, config, SIZE, 8, 0, start_step=-1)
 
 
 def test_a_closed_iterator_gives_no_more(config):
-    iterator = train_batches(open_split(config, "train"), config, RESOLUTION, 8, 0)
+    iterator = train_batches(open_split(config, "train"), config, SIZE, 8, 0)
     next(iterator)
     iterator.close()
     iterator.close()
@@ -340,8 +352,9 @@ from mobilenet.data.pipeline import eval_batches, train_batches
 if __name__ == "__main__":
     data = get_config().data
     data.update(name="toy", data_dir=sys.argv[1], num_workers=int(sys.argv[2]))
-    print(sum(batch["mask"].sum() for batch in eval_batches(open_split(data, "test"), data, 8, 4)))
-    iterator = train_batches(open_split(data, "train"), data, 8, 8, 0)
+    batches = eval_batches(open_split(data, "test"), data, (8, 8), 4)
+    print(sum(batch["mask"].sum() for batch in batches))
+    iterator = train_batches(open_split(data, "train"), data, (8, 8), 8, 0)
     batch = next(iterator)
     print(type(batch["images"]).__name__)
 """

@@ -17,7 +17,7 @@ def batches(config):
 
     def take(count=4, **options):
         split = open_split(config, "train")
-        iterator = train_batches(split, config, 8, 8, 3, **options)
+        iterator = train_batches(split, config, (8, 8), 8, 3, **options)
         taken = list(itertools.islice(iterator, count))
         iterator.close()
         return taken

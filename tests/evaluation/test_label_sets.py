@@ -37,12 +37,12 @@ def test_sets_are_read_beside_the_original_label(real):
 
 
 def test_batches_to_evaluate_hold_the_sets(real):
-    (batch,) = eval_batches(open_split(real, "validation"), real, 16, 6)
+    (batch,) = eval_batches(open_split(real, "validation"), real, (16, 16), 6)
     expected = [[0, 0, 1], [0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0]]
     np.testing.assert_array_equal(batch["label_sets"], np.asarray(expected, bool))
     # An empty set does not mask an image: the padding at the end is another thing.
     np.testing.assert_array_equal(batch["mask"], [1, 1, 1, 1, 1, 0])
-    batches = train_batches(open_split(real, "validation"), real, 16, 4, 0)
+    batches = train_batches(open_split(real, "validation"), real, (16, 16), 4, 0)
     assert "label_sets" not in next(batches)
     batches.close()
 
@@ -51,7 +51,7 @@ def test_without_sets_batches_have_none(config):
     split = open_split(config.data, "test")
     assert not split.has_label_sets
     assert split.source[0].label_set is None
-    assert "label_sets" not in next(eval_batches(split, config.data, 16, 24))
+    assert "label_sets" not in next(eval_batches(split, config.data, (16, 16), 24))
 
 
 def test_an_image_is_right_if_the_first_class_is_in_its_set():
