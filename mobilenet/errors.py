@@ -41,6 +41,8 @@ def os_errors_explained(action: str) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:  # of those that refine an OSError
+        raise
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, error.strerror or str(error))
         raise UserError(f"Cannot {action}: {advice}.") from error

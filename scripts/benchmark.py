@@ -21,17 +21,19 @@ named and left out. For CPU and GPU; a TPU serves one process at a time.
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benchmarks/
 
-from absl import app, flags, logging
+from absl import flags
 
 from benchmarks.report import format_report
 from benchmarks.runs import run_compile, run_input, run_steps
 from benchmarks.workload import InputWorkload, StepWorkload, use_threads
 from mobilenet.errors import UserError
 from mobilenet.networks.models import create_architecture
+from mobilenet.runtime.entry_point import run
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
 _WIDTH = flags.DEFINE_float("width", None, "Width multiplier, if the name does not hold it.")
@@ -68,20 +70,16 @@ _FLAGS = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)
-    try:
-        report = _run(arguments[1:])
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def main(names: Sequence[str]) -> None:
+    report = _run(names)
     print(json.dumps(report) if _FORMAT.value == "json" else format_report(report))
 
 
-def _run(arguments: list[str]) -> dict[str, Any]:
-    if len(arguments) != 1 or arguments[0] not in _FLAGS:
-        given = " ".join(arguments) or "nothing"
+def _run(names: Sequence[str]) -> dict[str, Any]:
+    if len(names) != 1 or names[0] not in _FLAGS:
+        given = " ".join(names) or "nothing"
         raise UserError(f"Name one benchmark first, {', '.join(_FLAGS)}, not {given}.")
-    (benchmark,) = arguments
+    (benchmark,) = names
     for name in sorted({name for names in _FLAGS.values() for name in names}):
         if flags.FLAGS[name].present and name not in _FLAGS[benchmark]:
             raise UserError(f"--{name} means nothing to {benchmark}: leave it out.")
@@ -126,4 +124,4 @@ def _input_workload() -> InputWorkload:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main, takes_words=True)

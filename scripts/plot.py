@@ -17,12 +17,12 @@ cost_breakdown: cost by type of layer (V1 table 2). Needs no runs.
 Numbers that others published are hollow and grey, and named so.
 """
 
-import sys
+from collections.abc import Sequence
 
-from absl import app, flags, logging
+from absl import flags
 
-from mobilenet.errors import UserError
 from mobilenet.figures.plot import plot
+from mobilenet.runtime.entry_point import run
 
 _OUT = flags.DEFINE_string("out", None, "The file; it ends in .png, .svg or .pdf.")
 
@@ -39,15 +39,11 @@ _OPTIONS = {
 }
 
 
-def main(arguments: list[str]) -> None:
-    logging.set_verbosity(logging.WARNING)
+def main(names: Sequence[str]) -> None:
     options = {name: flag.value for name, flag in _OPTIONS.items()}
     given = [name for name, flag in _OPTIONS.items() if flag.present]
-    try:
-        plot(arguments[1:], _OUT.value, options, given)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    plot(names, _OUT.value, options, given)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main, takes_words=True)

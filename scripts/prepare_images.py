@@ -8,12 +8,11 @@ The input holds split/class/image.jpg (or .jpeg, .png), for example train/cat/1.
 decoded once; if any cannot be, all such are named, nothing is written, and the status is 1.
 """
 
-import sys
-
-from absl import app, flags
+from absl import flags
 
 from mobilenet.data.prepare.image_folder import prepare_image_folder
-from mobilenet.errors import UserError
+from mobilenet.errors import os_errors_explained
+from mobilenet.runtime.entry_point import run
 
 _INPUT = flags.DEFINE_string("input", None, "A folder, or a tar.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Lower case, digits and underscores.", required=True)
@@ -21,15 +20,11 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets.",
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a dataset of this name.")
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown argument {argv[1]}: all arguments are flags.")
-    try:
+def main() -> None:
+    with os_errors_explained(f"make a dataset of {_INPUT.value} in {_DATA_DIR.value}"):
         summary = prepare_image_folder(
             _INPUT.value, _NAME.value, _DATA_DIR.value, overwrite=_OVERWRITE.value
         )
-    except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
     if summary.ignored:
         names = ", ".join(summary.ignored[:5])
         print(f"Ignored {len(summary.ignored)} files outside of class folders: {names}")
@@ -38,4 +33,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    run(main)

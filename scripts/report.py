@@ -14,7 +14,7 @@ from absl import flags
 from mobilenet.errors import UserError
 from mobilenet.report.page import write_page
 from mobilenet.runs.finished import read_runs
-from mobilenet.runtime.entry_point import run_with_words
+from mobilenet.runtime.entry_point import run
 
 _OUT = flags.DEFINE_string("out", "report.html", "Where to write the page.")
 
@@ -27,4 +27,4 @@ def main(paths: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_with_words(main)
+    run(main, takes_words=True)

@@ -17,7 +17,7 @@ from mobilenet.errors import UserError
 from mobilenet.runs.finished import read_runs, to_line
 from mobilenet.runs.groups import group_runs
 from mobilenet.runs.results_table import format_results
-from mobilenet.runtime.entry_point import run_with_words
+from mobilenet.runtime.entry_point import run
 
 _FORMAT = flags.DEFINE_enum(
     "format", "table", ["table", "csv", "json", "latex", "jsonl"], "What to print."
@@ -35,4 +35,4 @@ def main(paths: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_with_words(main)
+    run(main, takes_words=True)

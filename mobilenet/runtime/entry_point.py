@@ -10,30 +10,28 @@ from mobilenet.errors import UserError
 from mobilenet.runtime.compilation_cache import enable_compilation_cache
 
 
-def run(main: Callable[[], int | None]) -> None:
+def run(main: Callable[..., int | None], *, takes_words: bool = False) -> None:
     """Parses the command line, calls `main` and exits with its status.
 
     A UserError ends the process with its sentence on stderr and status 1. Libraries only warn,
     unless the flag --verbosity says otherwise.
+
+    Args:
+      main: called without arguments.
+      takes_words: with the list of the words that are no flags, such as paths, instead.
     """
-
-    def without_words(words: Sequence[str]) -> int | None:
-        if words:
-            raise UserError(f"{words[0]!r} is no flag: flags start with --.")
-        return main()
-
-    run_with_words(without_words)
-
-
-def run_with_words(main: Callable[[Sequence[str]], int | None]) -> None:
-    """As `run`, for a program that takes words that are no flags, such as paths."""
 
     def program(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         enable_compilation_cache()
+        _, *words = arguments
         try:
-            sys.exit(main(arguments[1:]))
+            if takes_words:
+                sys.exit(main(words))
+            if words:
+                raise UserError(f"{words[0]!r} is no flag: flags start with --.")
+            sys.exit(main())
         except UserError as error:
             sys.exit(f"error: {error}")
         except BrokenPipeError:
