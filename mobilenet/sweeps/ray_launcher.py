@@ -5,21 +5,26 @@ same paths, on a file system that they share. Nodes may come and go: a run that 
 goes on from its checkpoint on another.
 """
 
+import contextlib
+import logging
+import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mobilenet.errors import UserError
 from mobilenet.runtime.signals import stop_requested
-from mobilenet.sweeps import attempts
 from mobilenet.sweeps.display import Display
 from mobilenet.sweeps.local import outcome
-from mobilenet.sweeps.ray_cluster import check_resources, connected
 from mobilenet.sweeps.ray_task import Preempted, run_attempt
 from mobilenet.sweeps.status import Status, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
 
 _POLL_SECONDS = 0.5
+_CONNECT_SECONDS = 10.0
+_OBJECT_STORE_BYTES = 80 * 2**20  # about Ray's least; tasks return one number
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def launch_ray(
@@ -34,8 +39,8 @@ def launch_ray(
     """Runs what is not complete yet, and returns how every run of the sweep ended.
 
     A run that fails does not stop the others. One whose node or worker is lost, or that is
-    preempted, starts again from its checkpoint; attempts.jsonl says so. SIGINT or SIGTERM ends the
-    sweep: no run is started any more, and those that run save their step first.
+    preempted, starts again from its checkpoint. SIGINT or SIGTERM ends the sweep: no run is started
+    any more, and those that run save their step first.
 
     Args:
       sweep: the runs, which are recorded already.
@@ -49,7 +54,7 @@ def launch_ray(
     Raises:
       UserError: Ray is absent, does not answer, or has no node with these resources.
     """
-    with connected(address) as ray:
+    with _connected(address) as ray:
         check_resources(ray.nodes(), resources)
         return _Launch(ray, sweep, program, resources, retries).run(display or Display())
 
@@ -64,22 +69,20 @@ class _Launch:
         retries: int,
     ):
         self._ray = ray
-        self._workdir = sweep.workdir
+        self._logs = sweep.workdir.resolve() / "logs"
         self._program = program
         self._resources = resources
         self._retries = retries
         self._missing = [run for run in sweep.runs if not run.is_complete()]
-        self._before: dict[str, attempts.Attempt] = {}  # the last ones of earlier launches
+        self._offsets: dict[str, int] = {}  # where in its log this launch of a run begins
         self._statuses: dict[str, Status] = {}
         for run in sweep.runs:
             state = "complete" if run.is_complete() else "waiting"
             self._statuses[run.name] = read_status(run.name, run.directory, state)
 
     def run(self, display: Display) -> list[Status]:
-        (self._workdir / "logs").mkdir(exist_ok=True)
-        for attempt in attempts.latest(self._workdir).values():
-            attempts.close(self._workdir, attempt, attempts.LAUNCHER_LOST)
-        self._before = attempts.latest(self._workdir)
+        self._logs.mkdir(exist_ok=True)
+        self._offsets = {run.name: self._log_size(run) for run in self._missing}
         with stop_requested() as stop, display:
             pending = self._submit()
             asked = False
@@ -114,11 +117,9 @@ class _Launch:
             raise UserError(f"Ray cannot give a run these resources: {error}") from error
         return {
             task.remote(
-                self._workdir.resolve(),
-                run.name,
                 run.directory.resolve(),
                 [*self._program, *run.flags],
-                self._log(run).resolve(),
+                self._log(run),
                 pathlib.Path.cwd(),
             ): run
             for run in self._missing
@@ -126,30 +127,120 @@ class _Launch:
 
     def _follow(self, runs: Iterable[PlannedRun]) -> None:
         """Reads how far the runs are that have not ended."""
-        last = attempts.latest(self._workdir)
         for run in runs:
-            is_running = run.name in last and last[run.name].state == "running"
-            state = "running" if is_running else "waiting"
-            if is_running or self._statuses[run.name].state != state:
-                self._statuses[run.name] = read_status(run.name, run.directory, state)
+            if self._has_begun(run):
+                self._statuses[run.name] = read_status(run.name, run.directory, "running")
 
     def _end(self, run: PlannedRun, task: Any, asked: bool) -> tuple[str, str]:
         """Returns the state of a run whose task has ended for good, and why it failed."""
         errors = self._ray.exceptions
-        last = attempts.latest(self._workdir).get(run.name)
         try:
-            return outcome(self._ray.get(task), self._log(run))
+            return outcome(self._ray.get(task), self._log(run), offset=self._offsets[run.name])
         except errors.TaskCancelledError:
             # One that was not begun waits for the next launch.
-            return "waiting" if last == self._before.get(run.name) else "stopped", ""
+            return "stopped" if self._has_begun(run) else "waiting", ""
         except Preempted:
             return "stopped", "" if asked else "preempted, and no retry is left"
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
-            if last:
-                attempts.close(self._workdir, last, attempts.NODE_LOST)
-            return "failed", f"{attempts.NODE_LOST}, and no retry is left"
+            return "failed", "node or worker lost, and no retry is left"
         except errors.RayError as error:
             return "failed", str(error).strip().splitlines()[-1]
 
     def _log(self, run: PlannedRun) -> pathlib.Path:
-        return self._workdir / "logs" / f"{run.name}.log"
+        return self._logs / f"{run.name}.log"
+
+    def _log_size(self, run: PlannedRun) -> int:
+        return self._log(run).stat().st_size if self._log(run).exists() else 0
+
+    def _has_begun(self, run: PlannedRun) -> bool:
+        return self._log_size(run) > self._offsets[run.name]
+
+
+@contextlib.contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Connects to Ray meanwhile; workers import this checkout and see the variables set for JAX.
+
+    Args:
+      address: host:port of the head of a cluster, or `auto` for that of this machine; None starts
+        Ray on this machine, reachable from nowhere else.
+
+    Yields:
+      The module `ray`, which is imported only here: it is optional, and reads its settings then.
+
+    Raises:
+      UserError: Ray is absent, or does not answer or start.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if address is None:
+        # Despite its name this makes Ray use the loopback address, on Linux too.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Short of memory, the kernel ends a run, as always; Ray would restart it for ever.
+        os.environ["RAY_memory_monitor_refresh_ms"] = "0"  # noqa: SIM112
+    else:
+        _check_answers(address)
+        # What answers and is no Ray cluster is found out in 40 seconds, not in 13 minutes.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError('--launcher=ray needs Ray: pip install -e ".[ray]"') from error
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": logging.CRITICAL,
+        "runtime_env": {"env_vars": _environment()},
+    }
+    if address is None:
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    try:
+        ray.init("local" if address is None else address, **options)
+    except Exception as error:  # Ray raises even this one, such as where it starts too slowly.
+        where = "start Ray" if address is None else f"use the Ray cluster at {address}"
+        raise UserError(f"Cannot {where}: {' '.join(str(error).split())}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def check_resources(nodes: Sequence[Mapping[str, Any]], resources: Mapping[str, float]) -> None:
+    """Finds a node that a task fits on, without which the task would wait for ever.
+
+    Args:
+      nodes: what `ray.nodes()` returns.
+      resources: what a task needs, as Ray calls it: CPU, GPU, TPU.
+
+    Raises:
+      UserError: no living node has these resources.
+    """
+    available = [node["Resources"] for node in nodes if node["Alive"]]
+    if any(all(node.get(k, 0) >= n for k, n in resources.items()) for node in available):
+        return
+    asked = ", ".join(f"{n:g} {k}" for k, n in resources.items() if n)
+    most = ", ".join(f"{max((n.get(k, 0) for n in available), default=0):g} {k}" for k in resources)
+    raise UserError(
+        f"A run needs {asked}, and no node of the Ray cluster has that (the most of a node: "
+        f"{most}): ask for less with --cpus, --gpus and --tpu."
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Returns what the workers' environment needs: this checkout, and what was set for JAX."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    jax = {key: value for key, value in os.environ.items() if key.startswith(("JAX_", "XLA_"))}
+    return {"PYTHONPATH": os.pathsep.join(paths), **jax}
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would wait for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or "/" in host:
+        raise UserError(f"--address={address}: give host:port of the cluster's head, or auto.")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"No Ray cluster answers at {address} ({error.strerror or error}): start one there "
+            "with `ray start --head`, or leave --address out."
+        ) from error

@@ -14,9 +14,9 @@ import time
 from collections.abc import Sequence
 
 from mobilenet.runtime.signals import stop_requested
-from mobilenet.sweeps import attempts
 from mobilenet.sweeps.tether import start_tethered
 
+STARTED = "Started by Ray on"  # the first words of an attempt in a run's log
 _STOPPED = (143, -signal.SIGTERM)  # train.py's status after a signal, and before it can handle one
 _POLL_SECONDS = 0.2
 # A machine that is cut off from Ray, and not dead, may train on for a while.
@@ -28,8 +28,6 @@ class Preempted(Exception):
 
 
 def run_attempt(
-    workdir: pathlib.Path,
-    name: str,
     directory: pathlib.Path,
     command: Sequence[str],
     log: pathlib.Path,
@@ -41,11 +39,9 @@ def run_attempt(
     command does not outlive this worker, and so not its node.
 
     Args:
-      workdir: of the sweep.
-      name: of the run.
       directory: of the run.
       command: program and arguments.
-      log: the file that the command's output is appended to.
+      log: the file that the command's output is appended to, after a line that names the node.
       current_directory: where the command runs, for its relative paths.
 
     Raises:
@@ -55,8 +51,8 @@ def run_attempt(
     # Ray runs tasks in the main thread of a worker, which lives as long as the worker.
     with stop_requested() as stop:
         _wait_until_free(directory)
-        node = _node()
-        number = attempts.start(workdir, name, node)
+        with log.open("a") as file:
+            file.write(f"{STARTED} {_node()}\n")
         process = start_tethered(command, log, death_signal=signal.SIGKILL)
         asked = False
         while process.poll() is None:
@@ -66,12 +62,7 @@ def run_attempt(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_POLL_SECONDS)
         if process.returncode in _STOPPED:
-            attempts.record(workdir, name, number, node, "stopped" if asked else "preempted")
-            raise Preempted(name)
-        state, cause = "complete", ""
-        if process.returncode:
-            state, cause = "failed", f"exit status {process.returncode}"
-        attempts.record(workdir, name, number, node, state, cause)
+            raise Preempted(directory.name)
         return process.returncode
 
 

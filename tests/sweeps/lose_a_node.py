@@ -18,7 +18,7 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-from mobilenet.sweeps import attempts
+from mobilenet.sweeps.ray_task import STARTED
 from tests.sweeps.find_trainers import find_trainers
 
 _OBJECT_STORE_BYTES = 80 * 2**20
@@ -54,11 +54,12 @@ def main(workdir: pathlib.Path, command: list[str]) -> dict[str, Any]:
 def _wait_for_checkpoint(workdir: pathlib.Path, node: str, sweep: subprocess.Popen[str]) -> str:
     """Returns the run on a node, which has one."""
     while sweep.poll() is None:
-        for run, attempt in attempts.latest(workdir).items():
-            steps = (workdir / run / "checkpoints").glob("[0-9]*")
-            is_here = node.startswith(attempt.node.split()[-1])
+        for log in workdir.glob("logs/*.log"):
+            first_line, _, _ = log.read_text().partition("\n")
+            steps = (workdir / log.stem / "checkpoints").glob("[0-9]*")
+            is_here = first_line.startswith(STARTED) and node.startswith(first_line.split()[-1])
             if is_here and any(step.name.isdecimal() for step in steps):
-                return run
+                return log.stem
         time.sleep(0.01)
     sys.exit(sweep.communicate()[0])
 
