@@ -2,12 +2,13 @@
 
 import contextlib
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+import tqdm
 
 from mobilenet.errors import os_errors_explained
 from mobilenet.runs.metrics_file import MetricsFile
@@ -63,7 +64,7 @@ class Reporter:
             self._file = MetricsFile(directory, start_step=start_step)
             stack.callback(self._file.close)
             self._events_directory = directory / "tensorboard" if tensorboard else None
-            self._progress = _Progress(total_steps)
+            self._progress = _Progress(start_step, total_steps)
             stack.callback(self._progress.close)
             # Reached only if nothing failed: what is open stays open until `close`.
             self._open = stack.pop_all()
@@ -200,47 +201,48 @@ class _Speed:
 
 
 class _Progress:
-    """One line rewritten in place on a terminal; elsewhere a plain line for every report."""
+    """A bar on a terminal; elsewhere a plain line for every report."""
 
-    def __init__(self, total_steps: int):
+    def __init__(self, start_step: int, total_steps: int):
+        # A terminal that went away is no reason to stop the run: here and below.
+        self._bar: tqdm.tqdm | None = None
+        with contextlib.suppress(OSError):
+            if sys.stderr.isatty():
+                self._bar = tqdm.tqdm(
+                    total=total_steps,
+                    initial=start_step,
+                    unit="step",
+                    dynamic_ncols=True,
+                    mininterval=0,
+                )
         self._total_steps = total_steps
-        self._stream = sys.stderr
-        self._in_place = self._stream.isatty()
-        self._width = 0
 
     def show(
         self, step: int, metrics: Mapping[str, Any], speed: float | None, left: float | None
     ) -> None:
-        parts = [f"step {step:,}/{self._total_steps:,}"]
+        parts = []
         if "loss" in metrics:
             parts.append(f"loss {float(metrics['loss']):.4f}")
         if "learning_rate" in metrics:
             parts.append(f"lr {float(metrics['learning_rate']):.4g}")
         if speed is not None:
             parts.append(f"{speed:,.0f} images/s" if speed >= 100 else f"{speed:.3g} images/s")
-        if left is not None:
-            parts.append(f"{format_duration(left)} left")
-        text = "  ".join(parts)
-        if not self._in_place:
-            self.line(text)
+        if self._bar is None:
+            rest = [] if left is None else [f"{format_duration(left)} left"]
+            self.line("  ".join([f"step {step:,}/{self._total_steps:,}", *parts, *rest]))
             return
-        # A line as wide as the terminal would wrap, and the next would not replace it.
-        text = text[: shutil.get_terminal_size().columns - 1]
-        self._write("\r" + text.ljust(self._width))
-        self._width = len(text)
+        with contextlib.suppress(OSError):
+            self._bar.set_postfix_str("  ".join(parts), refresh=False)
+            self._bar.update(step - self._bar.n)
 
     def line(self, text: str) -> None:
-        erase = "\r" + " " * self._width + "\r" if self._width else ""
-        self._width = 0
-        self._write(f"{erase}{text}\n")
+        with contextlib.suppress(OSError):
+            if self._bar is None:
+                print(text, file=sys.stderr, flush=True)
+            else:
+                self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        if self._width:
-            self._write("\n")
-            self._width = 0
-
-    def _write(self, text: str) -> None:
-        # A terminal that went away is no reason to stop the run.
         with contextlib.suppress(OSError):
-            self._stream.write(text)
-            self._stream.flush()
+            if self._bar is not None:
+                self._bar.close()
