@@ -14,9 +14,19 @@ from typing import Any
 
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.tasks import classification
 
-# What a line keeps of the metrics; images/s and the like are summed up in the result.
-_KEPT_METRICS = ("step", "split", "loss", "top1", "top5", "learning_rate")
+# What a line leaves out of the metrics, because the result sums it up or nobody asks any more.
+_DROPPED_METRICS = {
+    "gradient_norm",
+    "images_per_second",
+    "num_images",
+    "seconds",
+    "seconds_left",
+    "skipped_images",
+    "total_steps",
+    "unlabelled_images",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Run:
     name: str  # of its directory
     config: dict[str, Any]  # nested, as config.json
     environment: dict[str, Any]  # as environment.json: {"starts": [...]}
-    result: dict[str, Any]  # as result.json: top1, params, madds, seconds, ...
+    result: dict[str, Any]  # as result.json: best, params, madds, seconds, ...
     metrics: list[dict[str, Any]]  # records of metrics.jsonl, oldest first
 
     def key(self, name: str) -> Any:
@@ -42,7 +52,17 @@ class Run:
             value = value[part]
         return value
 
-    def curve(self, metric: str = "top1", split: str = "eval") -> tuple[list[int], list[float]]:
+    @property
+    def score_name(self) -> str:
+        """The number of the result that says how good the network is."""
+        # Runs did not say so while classification was all there was.
+        return self.result.get("best", classification.BEST)
+
+    @property
+    def score(self) -> float:
+        return float(self.result[self.score_name])
+
+    def curve(self, metric: str, split: str) -> tuple[list[int], list[float]]:
         """Returns steps and values of a metric over the run."""
         records = [r for r in self.metrics if r["split"] == split and metric in r]
         return [r["step"] for r in records], [float(r[metric]) for r in records]
@@ -70,7 +90,7 @@ def read_runs(paths: Iterable[str | os.PathLike[str]]) -> list[Run]:
 
 
 def to_line(run: Run) -> str:
-    """Returns a run as one line of JSON, with the losses and accuracies of its metrics."""
+    """Returns a run as one line of JSON, with the losses and scores of its metrics."""
     line = dataclasses.asdict(run)
     line["metrics"] = [_kept(record) for record in run.metrics]
     # Paths belong to one machine.
@@ -132,8 +152,11 @@ def _decode(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _kept(record: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: record[name] for name in _KEPT_METRICS if name in record}
-    return {name: _rounded(v) if isinstance(v, float) else v for name, v in kept.items()}
+    return {
+        name: _rounded(value) if isinstance(value, float) else value
+        for name, value in record.items()
+        if name not in _DROPPED_METRICS
+    }
 
 
 def _rounded(value: float) -> float | str:

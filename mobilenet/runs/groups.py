@@ -21,8 +21,12 @@ class Group:
     def config(self) -> dict[str, Any]:
         return self.runs[0].config
 
+    @property
+    def score_name(self) -> str:
+        return self.runs[0].score_name
+
     def values(self, metric: str) -> list[float]:
-        """Returns a number of the result, such as `top1`, for every seed."""
+        """Returns a number of the result, such as the score, for every seed."""
         return [float(run.result[metric]) for run in self.runs]
 
     def mean(self, metric: str) -> float:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mobilenet.errors import UserError
 from mobilenet.runs.groups import Group
 from mobilenet.runtime.formatting import format_duration, format_table
 
@@ -15,19 +16,27 @@ def format_results(groups: Sequence[Group], style: str) -> str:
 
     Args:
       groups: of runs, as `group_runs` returns them.
-      style: table | csv | json | latex. csv and json hold plain numbers: top-1 as a share, times in
-        seconds; the others are for reading.
+      style: table | csv | json | latex. csv and json hold plain numbers: scores as shares, times
+        in seconds; the others are for reading.
+
+    Raises:
+      UserError: the runs have different scores.
     """
+    if len(names := sorted({group.score_name for group in groups})) > 1:
+        raise UserError(
+            f"These runs have different scores ({', '.join(names)}): make a table of each."
+        )
     return _STYLES[style](groups)
 
 
 def _records(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    score = groups[0].score_name
     return [
         {
             **group.overrides,
             "seeds": len(group.runs),
-            "top1_mean": group.mean("top1"),
-            "top1_stddev": group.stddev("top1"),
+            f"{score}_mean": group.mean(score),
+            f"{score}_stddev": group.stddev(score),
             "params": group.runs[0].result["params"],
             "madds": group.runs[0].result["madds"],
             "seconds_mean": group.mean("seconds"),
@@ -50,17 +59,17 @@ def _as_csv(groups: Sequence[Group]) -> str:
 
 
 def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[list[str]]]:
-    keys = list(groups[0].overrides)
-    header = [*keys, "seeds", "top-1 %", "params M", "MAdds M", "time"]
+    keys, score = list(groups[0].overrides), groups[0].score_name
+    header = [*keys, "seeds", f"{score} %", "params M", "MAdds M", "time"]
     rows = []
     for group in groups:
-        stddev = group.stddev("top1")
+        stddev = group.stddev(score)
         spread = "" if stddev is None else f" {plus_minus} {100 * stddev:.2f}"
         rows.append(
             [
                 *(_plain(group.overrides[key]) for key in keys),
                 str(len(group.runs)),
-                f"{100 * group.mean('top1'):.2f}{spread}",
+                f"{100 * group.mean(score):.2f}{spread}",
                 f"{group.runs[0].result['params'] / 1e6:.3f}",
                 f"{group.runs[0].result['madds'] / 1e6:.2f}",
                 format_duration(group.mean("seconds")),

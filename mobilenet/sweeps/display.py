@@ -1,6 +1,5 @@
 """The table of a sweep: redrawn in place on a terminal, a line for every change elsewhere."""
 
-import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -56,15 +55,15 @@ class Display:
 def make_table(statuses: Sequence[Status], max_rows: int | None = None) -> Table:
     """Returns a table of the runs; if they are too many, waiting and complete ones are left out."""
     table = Table(caption=summarize(statuses), caption_justify="left")
-    for heading in ("run", "state", "step", "top-1", "left"):
+    for heading in ("run", "state", "step", "score", "left"):
         table.add_column(heading, justify="left" if heading in ("run", "state") else "right")
     for status in _most_telling(statuses, max_rows):
         table.add_row(
             escape(f"{status.name}\n{status.message}" if status.message else status.name),
             status.state,
             _steps(status),
-            "" if status.top1 is None else f"{status.top1:.2%}",
-            "" if status.seconds_left is None else format_duration(status.seconds_left),
+            status.score,
+            format_duration(status.seconds_left),
             style=_STYLES.get(status.state),
         )
     return table
@@ -91,7 +90,6 @@ def _steps(status: Status) -> str:
 
 
 def _line(status: Status) -> str:
-    with contextlib.suppress(TypeError):
-        if status.state == "complete":
-            return f"{status.name}: complete, top-1 {status.top1:.2%}"
+    if status.state == "complete" and status.score:
+        return f"{status.name}: complete, {status.score}"
     return f"{status.name}: {status.state}" + (f": {status.message}" if status.message else "")

@@ -51,7 +51,7 @@ class _Local:
         self._statuses: dict[str, Status] = {}
         for run in sweep.runs:
             state = "complete" if run.is_complete() else "waiting"
-            self._statuses[run.name] = read_status(run.name, run.directory, state)
+            self._statuses[run.name] = read_status(run, state)
 
     def run(self) -> list[Status]:
         self._logs.mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ class _Local:
                 offset=self._offsets[run.name],
                 asked=self._asked,
             )
-        return read_status(run.name, run.directory, state, message)
+        return read_status(run, state, message)
 
     def _log(self, run: PlannedRun) -> pathlib.Path:
         return self._logs / f"{run.name}.log"

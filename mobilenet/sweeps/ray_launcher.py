@@ -78,7 +78,7 @@ class _Launch:
         self._statuses: dict[str, Status] = {}
         for run in sweep.runs:
             state = "complete" if run.is_complete() else "waiting"
-            self._statuses[run.name] = read_status(run.name, run.directory, state)
+            self._statuses[run.name] = read_status(run, state)
 
     def run(self, display: Display) -> list[Status]:
         self._logs.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ class _Launch:
                 for task in done:
                     run = pending.pop(task)
                     state, message = self._end(run, task, asked)
-                    self._statuses[run.name] = read_status(run.name, run.directory, state, message)
+                    self._statuses[run.name] = read_status(run, state, message)
                 self._follow(pending.values())
                 display.update(list(self._statuses.values()))
         return list(self._statuses.values())
@@ -129,7 +129,7 @@ class _Launch:
         """Reads how far the runs are that have not ended."""
         for run in runs:
             if self._has_begun(run):
-                self._statuses[run.name] = read_status(run.name, run.directory, "running")
+                self._statuses[run.name] = read_status(run, "running")
 
     def _end(self, run: PlannedRun, task: Any, asked: bool) -> tuple[str, str]:
         """Returns the state of a run whose task has ended for good, and why it failed."""

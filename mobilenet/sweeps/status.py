@@ -5,6 +5,8 @@ import pathlib
 
 from mobilenet.errors import UserError
 from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runtime.formatting import format_percent
+from mobilenet.sweeps.sweep import PlannedRun
 
 STATES = ("waiting", "running", "complete", "failed", "stopped")
 
@@ -17,27 +19,27 @@ class Status:
     state: str  # one of STATES
     step: int | None = None
     total_steps: int | None = None
-    top1: float | None = None  # of the last evaluation
+    score: str = ""  # of the last evaluation, with its name
     seconds_left: float | None = None
     message: str = ""  # why it failed
 
 
-def read_status(name: str, directory: pathlib.Path, state: str, message: str = "") -> Status:
+def read_status(run: PlannedRun, state: str, message: str = "") -> Status:
     """Returns the status of a run, with what its metrics.jsonl tells so far."""
     try:
-        records = read_metrics(directory)
+        records = read_metrics(run.directory)
     except UserError as error:
         # The run itself stops at such a file, too.
-        return Status(name, state, message=message or str(error))
+        return Status(run.name, state, message=message or str(error))
     training = [record for record in records if record["split"] == "train"]
-    scores = [record["top1"] for record in records if record["split"] == "eval"]
+    scores = [record[run.score] for record in records if record["split"] == "eval"]
     last = training[-1] if training else {}
     return Status(
-        name=name,
+        name=run.name,
         state=state,
         step=last.get("step"),
         total_steps=last.get("total_steps"),
-        top1=scores[-1] if scores else None,
+        score=f"{run.score} {format_percent(scores[-1])}" if scores else "",
         seconds_left=last.get("seconds_left") if state == "running" else None,
         message=message,
     )

@@ -18,6 +18,7 @@ from mobilenet.networks.models import create_architecture
 from mobilenet.runs.run_directory import flatten, is_free
 from mobilenet.runtime.whole_file import whole_file
 from mobilenet.sweeps.rows import Row
+from mobilenet.tasks.classification import BEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class PlannedRun:
     overrides: Row
     directory: pathlib.Path
     flags: tuple[str, ...]  # of train.py
+    score: str  # the name of the metric that says how good the network is
 
     def is_complete(self) -> bool:
         return (self.directory / "result.json").is_file()
@@ -73,7 +75,7 @@ def plan_sweep(
         flags = [f"--config={base_file}", f"--workdir={directory / name}"]
         for key, value in {**base_overrides, **row}.items():
             flags.append(f"--config.{key}={_on_command_line(value)}")
-        runs.append(PlannedRun(name, row, directory / name, tuple(flags)))
+        runs.append(PlannedRun(name, row, directory / name, tuple(flags), BEST))
     for name, count in Counter(run.name for run in runs).items():
         if count > 1:
             raise UserError(

@@ -33,7 +33,7 @@ def test_a_line_holds_a_run_without_the_paths_of_its_machine(tmp_path, make_run)
     (read,) = read_runs([tmp_path / "runs.jsonl"])
     assert (read.name, read.result) == (run.name, run.result)
     assert read.config["data"] == run.config["data"] | {"data_dir": None}
-    assert read.curve() == ([10], [0.5])
+    assert read.curve("top1", "eval") == ([10], [0.5])
     assert read.curve("loss", "train") == ([5], [2.12346])
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mobilenet.errors import UserError
 from mobilenet.runs.finished import to_line
 from mobilenet.runs.groups import group_runs
 from mobilenet.runs.results_table import format_results
@@ -25,7 +26,7 @@ def runs(make_run):
 def test_the_table_has_a_line_for_every_configuration(runs):
     lines = format_results(group_runs(runs), "table").splitlines()
     assert [line.split() for line in lines] == [
-        ["model.width", "seeds", "top-1", "%", "params", "M", "MAdds", "M", "time"],
+        ["model.width", "seeds", "top1", "%", "params", "M", "MAdds", "M", "time"],
         ["0.5", "3", "52.00", "±", "2.00", "0.700", "2.00", "1", "min", "01", "s"],
         ["1", "1", "62.50", "2.237", "6.12", "1", "min", "40", "s"],
     ]
@@ -53,8 +54,23 @@ def test_csv_and_json_hold_plain_numbers(runs):
 def test_latex_escapes_what_it_reads_as_commands(runs):
     lines = format_results(group_runs(runs), "latex").splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrr}"
-    assert r"top-1 \%" in lines[2]
+    assert r"top1 \%" in lines[2]
     assert lines[4] == r"0.5 & 3 & 52.00 $\pm$ 2.00 & 0.700 & 2.00 & 1 min 01 s \\"
+
+
+def test_the_result_names_the_score(make_run):
+    runs = [make_run("a", {"model.width": width}, best="iou", iou=0.25) for width in (0.5, 1.0)]
+    lines = format_results(group_runs(runs), "table").splitlines()
+    assert lines[0].split()[:4] == ["model.width", "seeds", "iou", "%"]
+    assert lines[1].split()[:3] == ["0.5", "1", "25.00"]
+    assert json.loads(format_results(group_runs(runs), "json"))[0]["iou_mean"] == 0.25
+
+
+def test_different_scores_are_no_table(runs, make_run):
+    with pytest.raises(UserError, match=r"different scores \(iou, top1\)"):
+        format_results(
+            group_runs([*runs, make_run("a", {"model.width": 2.0}, best="iou", iou=0.25)]), "csv"
+        )
 
 
 def test_lines_go_through_the_command_unchanged(run_script, tmp_path, runs):

@@ -3,26 +3,32 @@ import json
 import pytest
 
 from mobilenet.sweeps.status import Status, last_error_line, read_status
+from mobilenet.sweeps.sweep import PlannedRun
+
+
+def _run(directory):
+    return PlannedRun("a", {}, directory, (), "top1")
 
 
 def test_a_status_is_read_from_the_metrics(tmp_path):
+    run = _run(tmp_path)
     records = [
         {"step": 5, "split": "train", "total_steps": 20, "seconds_left": 9.0},
         {"step": 5, "split": "eval", "top1": 0.25},
         {"step": 10, "split": "train", "total_steps": 20, "seconds_left": 4.5},
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    assert read_status("a", tmp_path, "running") == Status("a", "running", 10, 20, 0.25, 4.5)
-    assert read_status("a", tmp_path, "failed", "why").seconds_left is None
+    assert read_status(run, "running") == Status("a", "running", 10, 20, "top1 25.00%", 4.5)
+    assert read_status(run, "failed", "why").seconds_left is None
 
 
 def test_a_run_that_has_not_begun_has_no_steps(tmp_path):
-    assert read_status("a", tmp_path / "absent", "waiting") == Status("a", "waiting")
+    assert read_status(_run(tmp_path / "absent"), "waiting") == Status("a", "waiting")
 
 
 def test_unreadable_metrics_do_not_end_the_sweep(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("what\n{}\n")
-    assert "is no record of metrics" in read_status("a", tmp_path, "running").message
+    assert "is no record of metrics" in read_status(_run(tmp_path), "running").message
 
 
 @pytest.mark.parametrize(
