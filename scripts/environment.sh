@@ -1,5 +1,6 @@
 # Sourced by quickstart.sh and test.sh: makes .venv with what a group of requirements needs.
-# Does nothing if that was done and the requirements have not changed since.
+# Does nothing if that was done and the requirements have not changed since. With Python 3.11 the
+# versions are those of constraints.txt, else the newest within the bounds.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -7,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # make_environment GROUP: "train", or an optional group of pyproject.toml such as "dev".
 make_environment() {
     local group=$1 stamp=.venv/.installed-$1 python
+    local constraints=/dev/null
     if [[ ! -x .venv/bin/python ]]; then
         python=$(find_python)
         echo "Making .venv with $("$python" --version)"
@@ -17,15 +19,21 @@ make_environment() {
             exit 1
         }
     fi
-    if [[ -e $stamp && $stamp -nt pyproject.toml && $stamp -nt requirements.txt ]]; then
+    if [[ -e $stamp &&
+        -z $(find pyproject.toml requirements.txt constraints.txt -newer "$stamp") ]]; then
         return
+    fi
+    # The other groups have requirements that these versions need not meet.
+    if [[ $group == train || $group == dev ]] &&
+        .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+        constraints=constraints.txt
     fi
     echo "Installing what '$group' needs (a few minutes the first time)"
     if [[ $group == train ]]; then
-        .venv/bin/python -m pip install --quiet --requirement requirements.txt
+        .venv/bin/python -m pip install --quiet --constraint "$constraints" --requirement requirements.txt
         .venv/bin/python -m pip install --quiet --no-deps --editable .
     else
-        .venv/bin/python -m pip install --quiet --editable ".[$group]"
+        .venv/bin/python -m pip install --quiet --constraint "$constraints" --editable ".[$group]"
         touch .venv/.installed-train
     fi
     touch "$stamp"
