@@ -37,7 +37,7 @@ def describe_environment(command: Sequence[str]) -> dict[str, Any]:
         "command": list(command),
         "versions": {
             "python": platform.python_version(),
-            **{package: _version(package) for package in _PACKAGES},
+            **{package: importlib.metadata.version(package) for package in _PACKAGES},
         },
         "devices": {
             "platform": devices[0].platform,
@@ -78,13 +78,6 @@ def _git(folder: pathlib.Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _cpu_model() -> str | None:
