@@ -28,8 +28,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benc
 
 from absl import flags
 
-from benchmarks.report import format_report
-from benchmarks.runs import run_compile, run_input, run_steps
+from benchmarks.findings import format_report
+from benchmarks.suite import run_compile, run_input, run_steps
 from benchmarks.workload import InputWorkload, StepWorkload, use_threads
 from mobilenet.errors import UserError
 from mobilenet.networks.models import create_architecture

@@ -25,8 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benc
 from absl import flags
 from ml_collections import config_flags
 
+from mobilenet.ahead.bounds import format_report, make_report
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
-from mobilenet.ahead.report import format_report, make_report
 from mobilenet.ahead.topology import describe_slice
 from mobilenet.runtime.entry_point import run
 

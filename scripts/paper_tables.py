@@ -98,20 +98,9 @@ def _text(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     rows, notes = _marked(table)
-    header = ["", *(f"{x}, {who}" for x in table.columns for who in ("ours", "paper"))]
-    lines = [
-        [
-            row[0],
-            *(
-                value
-                for start in range(1, len(row), 3)
-                for value in (row[start], " ".join(row[start + 1 : start + 3]).strip())
-            ),
-        ]
-        for row in rows
-    ]
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    body = [f"| {' | '.join(line)} |" for line in (header, rule, *lines)]
+    header = ["", *(x for title in table.columns for x in (f"{title}, ours", "paper", ""))]
+    rule = ["---", *("---:", "---:", "---") * len(table.columns)]
+    body = [f"| {' | '.join(line)} |" for line in (header, rule, *rows)]
     bullets = [f"- {note}" for note in (*notes, *table.notes)]
     return "\n".join([f"### {table.title}", "", *body, *(["", *bullets] if bullets else [])])
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from mobilenet.errors import UserError
 from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps.display import Display
-from mobilenet.sweeps.status import Status, last_error_line, read_status
+from mobilenet.sweeps.status import Status, first_statuses, last_error_line, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
 from mobilenet.sweeps.tether import start_tethered
 
@@ -45,16 +45,12 @@ class _Local:
         self._program = program
         self._display = display
         self._shares = _share_processors(jobs)
-        self._logs = sweep.workdir / "logs"
         self._asked = False
         self._offsets: dict[str, int] = {}  # where in its log the present start of a run begins
-        self._statuses: dict[str, Status] = {}
-        for run in sweep.runs:
-            state = "complete" if run.is_complete() else "waiting"
-            self._statuses[run.name] = read_status(run, state)
+        self._statuses = first_statuses(sweep.runs)
 
     def run(self) -> list[Status]:
-        self._logs.mkdir(exist_ok=True)
+        (self._sweep.workdir / "logs").mkdir(exist_ok=True)
         waiting = [run for run in self._sweep.runs if not run.is_complete()]
         running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes]]] = {}
         with stop_requested() as stop, self._display:
@@ -81,24 +77,20 @@ class _Local:
         return list(self._statuses.values())
 
     def _start(self, run: PlannedRun, cpus: set[int] | None) -> subprocess.Popen[bytes]:
-        log = self._log(run)
-        self._offsets[run.name] = log.stat().st_size if log.exists() else 0
+        self._offsets[run.name] = run.log_size()
         command = [*self._program, *run.flags]
-        return start_tethered(command, log, death_signal=signal.SIGTERM, cpus=cpus)
+        return start_tethered(command, run.log, death_signal=signal.SIGTERM, cpus=cpus)
 
     def _status(self, run: PlannedRun, process: subprocess.Popen[bytes]) -> Status:
         state, message = "running", ""
         if process.returncode is not None:
             state, message = outcome(
                 process.returncode,
-                self._log(run),
+                run.log,
                 offset=self._offsets[run.name],
                 asked=self._asked,
             )
         return read_status(run, state, message)
-
-    def _log(self, run: PlannedRun) -> pathlib.Path:
-        return self._logs / f"{run.name}.log"
 
 
 def outcome(

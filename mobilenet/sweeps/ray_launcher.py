@@ -18,7 +18,7 @@ from mobilenet.runtime.signals import stop_requested
 from mobilenet.sweeps.display import Display
 from mobilenet.sweeps.local import outcome
 from mobilenet.sweeps.ray_task import Preempted, run_attempt
-from mobilenet.sweeps.status import Status, read_status
+from mobilenet.sweeps.status import Status, first_statuses, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
 
 _POLL_SECONDS = 0.5
@@ -69,20 +69,17 @@ class _Launch:
         retries: int,
     ):
         self._ray = ray
-        self._logs = sweep.workdir.resolve() / "logs"
+        self._workdir = sweep.workdir
         self._program = program
         self._resources = resources
         self._retries = retries
         self._missing = [run for run in sweep.runs if not run.is_complete()]
         self._offsets: dict[str, int] = {}  # where in its log this launch of a run begins
-        self._statuses: dict[str, Status] = {}
-        for run in sweep.runs:
-            state = "complete" if run.is_complete() else "waiting"
-            self._statuses[run.name] = read_status(run, state)
+        self._statuses = first_statuses(sweep.runs)
 
     def run(self, display: Display) -> list[Status]:
-        self._logs.mkdir(exist_ok=True)
-        self._offsets = {run.name: self._log_size(run) for run in self._missing}
+        (self._workdir / "logs").mkdir(exist_ok=True)
+        self._offsets = {run.name: run.log_size() for run in self._missing}
         with stop_requested() as stop, display:
             pending = self._submit()
             asked = False
@@ -119,7 +116,7 @@ class _Launch:
             task.remote(
                 run.directory.resolve(),
                 [*self._program, *run.flags],
-                self._log(run),
+                run.log.resolve(),
                 pathlib.Path.cwd(),
             ): run
             for run in self._missing
@@ -135,7 +132,7 @@ class _Launch:
         """Returns the state of a run whose task has ended for good, and why it failed."""
         errors = self._ray.exceptions
         try:
-            return outcome(self._ray.get(task), self._log(run), offset=self._offsets[run.name])
+            return outcome(self._ray.get(task), run.log, offset=self._offsets[run.name])
         except errors.TaskCancelledError:
             # One that was not begun waits for the next launch.
             return "stopped" if self._has_begun(run) else "waiting", ""
@@ -146,14 +143,8 @@ class _Launch:
         except errors.RayError as error:
             return "failed", str(error).strip().splitlines()[-1]
 
-    def _log(self, run: PlannedRun) -> pathlib.Path:
-        return self._logs / f"{run.name}.log"
-
-    def _log_size(self, run: PlannedRun) -> int:
-        return self._log(run).stat().st_size if self._log(run).exists() else 0
-
     def _has_begun(self, run: PlannedRun) -> bool:
-        return self._log_size(run) > self._offsets[run.name]
+        return run.log_size() > self._offsets[run.name]
 
 
 @contextlib.contextmanager

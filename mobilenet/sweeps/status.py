@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 
 from mobilenet.errors import UserError
 from mobilenet.runs.metrics_file import read_metrics
@@ -43,6 +44,13 @@ def read_status(run: PlannedRun, state: str, message: str = "") -> Status:
         seconds_left=last.get("seconds_left") if state == "running" else None,
         message=message,
     )
+
+
+def first_statuses(runs: Iterable[PlannedRun]) -> dict[str, Status]:
+    """Returns by name how far runs are while none of them goes on."""
+    return {
+        run.name: read_status(run, "complete" if run.is_complete() else "waiting") for run in runs
+    }
 
 
 def last_error_line(log: pathlib.Path, offset: int = 0) -> str:

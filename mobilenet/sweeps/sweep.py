@@ -34,6 +34,14 @@ class PlannedRun:
     def is_complete(self) -> bool:
         return (self.directory / "result.json").is_file()
 
+    @property
+    def log(self) -> pathlib.Path:
+        """What the command prints, start after start; in a folder that the launchers make."""
+        return self.directory.with_name("logs") / f"{self.name}.log"
+
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:

@@ -11,7 +11,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -22,7 +22,6 @@ def start_tethered(
     *,
     death_signal: signal.Signals,
     cpus: Collection[int] | None = None,
-    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Starts a command that gets `death_signal` when this thread ends, however it ends.
 
@@ -31,7 +30,6 @@ def start_tethered(
       log: the file that standard output and error are appended to.
       death_signal: SIGTERM lets a run save first, SIGKILL leaves nothing to wait for.
       cpus: the processors that the command is bound to; None leaves those of this process.
-      environment: variables added to this process's.
     """
     wrapped = [
         sys.executable,
@@ -48,7 +46,6 @@ def start_tethered(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
             # Ctrl-C in a terminal reaches the launcher alone, which then ends its runs in order.
             start_new_session=True,
         )

@@ -218,7 +218,7 @@ def test_the_script_prints_markdown_of_equal_columns(run_script):
     lines = [line for line in result.stdout.splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
-    assert "| Conv MobileNet | 4867.3 | 4866 ~ [1] | 29.29 | 29.3 = |" in lines
+    assert "| Conv MobileNet | 4867.3 | 4866 | ~ [1] | 29.29 | 29.3 | = |" in lines
 
 
 def test_the_script_answers_a_wrong_name_in_one_sentence(run_script):

@@ -51,7 +51,7 @@ class _Listing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class PreparedFolder:
     """What was written.
 
     Attributes:
@@ -73,7 +73,7 @@ def prepare_image_folder(
     data_dir: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-) -> Summary:
+) -> PreparedFolder:
     """Writes the dataset `data_dir/name/1.0.0` from the images of a folder or a tar.
 
     Files keep their bytes. The class names are the folders' names in alphabetical order. The order
@@ -115,7 +115,7 @@ def prepare_image_folder(
                 next(examples, None)
             writer.write_metadata(description=f"Images of {source.name}, by class.")
         final = directory.parent.parent / directory.name
-    return Summary(
+    return PreparedFolder(
         directory=final,
         num_examples={split: len(files) for split, files in splits.items()},
         class_names=tuple(class_names),

@@ -35,7 +35,7 @@ _BAD_SHOWN = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class PreparedImagenet:
     """What was written.
 
     Attributes:
@@ -61,7 +61,7 @@ def prepare_imagenet(
     overwrite: bool = False,
     num_workers: int | None = None,
     report: Callable[[str], object] = print,
-) -> Summary:
+) -> PreparedImagenet:
     """Writes `data_dir/imagenet2012/5.1.0` from what `source` holds.
 
     The dataset is that of TFDS's own builder: the same features, the same records in the same order
@@ -119,7 +119,7 @@ def prepare_imagenet(
             _check_space(parent, [task for task in tasks if task.path not in receipts])
             _write(workers, tasks, receipts)
             _write_metadata(work / VERSION, tasks, receipts)
-    return Summary(
+    return PreparedImagenet(
         directory=parent / VERSION,
         num_examples={split: len(members) for split, members in listing.splits.items()},
         converted=sum(receipt.converted for receipt in receipts.values()),

@@ -6,10 +6,10 @@ import json
 import jax
 import pytest
 
+from mobilenet.ahead.bounds import bound, format_report, make_report
 from mobilenet.ahead.chips import CHIPS
 from mobilenet.ahead.compile import StepCost
 from mobilenet.ahead.hlo import Collective
-from mobilenet.ahead.report import bound, format_report, make_report
 from mobilenet.ahead.topology import Slice
 
 COST = StepCost(

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import photographs
 from benchmarks.compile_time import time_starts
 from benchmarks.contenders import CONTENDERS, choose_peers
-from benchmarks.report import describe_machine, summarize_starts, summarize_turns
+from benchmarks.findings import describe_machine, summarize_starts, summarize_turns
 from benchmarks.turns import Turns, take_turns
 from benchmarks.workload import InputWorkload, StepWorkload
 from mobilenet.data.datasets import Split, open_split

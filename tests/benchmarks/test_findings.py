@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.report import (
+from benchmarks.findings import (
     describe_machine,
     format_report,
     summarize_starts,
