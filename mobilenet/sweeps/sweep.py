@@ -141,20 +141,15 @@ def _read_rows(sweep_file: str, base: ConfigDict) -> list[Row]:
 
 def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> None:
     config = base.copy_and_resolve_references()
+    known = flatten(config)
     for key, value in row.items():
-        section, _, leaf = key.rpartition(".")
+        start = f"{sweep_file}: a row sets {key}={value!r}, but"
+        if key not in known:
+            raise UserError(f"{start} the config has no such key.")
         try:
-            holder = config
-            for part in section.split(".") if section else []:
-                holder = holder[part]
-            if isinstance(holder[leaf], ConfigDict):
-                raise KeyError(leaf)
-            holder[leaf] = value
-        except (KeyError, TypeError, AttributeError) as error:
-            reason = "the config has no such key"
-            if isinstance(error, TypeError):
-                reason = f"{value!r} has the wrong type"
-            raise UserError(f"{sweep_file}: a row sets {key}={value!r}, but {reason}.") from error
+            config.update_from_flattened_dict({key: value})
+        except TypeError as error:
+            raise UserError(f"{start} {value!r} has the wrong type.") from error
     knobs = {k: v for k, v in config.model.items() if k != "name" and v is not None}
     try:
         create_architecture(config.model.name, **knobs)
