@@ -58,10 +58,6 @@ class Run:
         # Runs did not say so while classification was all there was.
         return self.result.get("best", classification.BEST)
 
-    @property
-    def score(self) -> float:
-        return float(self.result[self.score_name])
-
     def curve(self, metric: str, split: str) -> tuple[list[int], list[float]]:
         """Returns steps and values of a metric over the run."""
         records = [r for r in self.metrics if r["split"] == split and metric in r]

@@ -2,7 +2,7 @@
 
 All nodes see this checkout, its Python environment, the datasets and the run directories at the
 same paths, on a file system that they share. Nodes may come and go: a run that lost its machine
-goes on from its checkpoint on another.
+goes on from its checkpoint on another. A run's log has a line for each attempt, with its node.
 """
 
 import contextlib
