@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mobilenet.errors import UserError
 from mobilenet.runtime.signals import stop_requested
@@ -18,9 +19,7 @@ STOPPED = 143  # train.py's status after a signal, with everything saved
 _POLL_SECONDS = 0.5
 
 
-def launch_local(
-    sweep: Sweep, program: Sequence[str], *, jobs: int = 1, display: Display | None = None
-) -> list[Status]:
+def launch_local(sweep: Sweep, program: Sequence[str], *, jobs: int = 1) -> list[Status]:
     """Runs what is not complete yet, and returns how every run of the sweep ended.
 
     A run that fails does not stop the others. SIGINT or SIGTERM ends the sweep: no run is started
@@ -31,66 +30,50 @@ def launch_local(
       sweep: the runs, which are recorded already.
       program: the command of train.py without flags.
       jobs: runs side by side.
-      display: shows the statuses meanwhile.
 
     Raises:
       UserError: there are fewer processors than jobs.
     """
-    return _Local(sweep, program, jobs, display or Display()).run()
+    shares = _share_processors(jobs)
+    (sweep.workdir / "logs").mkdir(exist_ok=True)
+    statuses = first_statuses(sweep.runs)
+    waiting = [run for run in sweep.runs if not run.is_complete()]
+    running: dict[int, _Started] = {}
+    asked = False
+    with stop_requested() as stop, Display() as display:
+        while running or (waiting and not stop()):
+            for slot, cpus in enumerate(shares):
+                if slot not in running and waiting and not stop():
+                    running[slot] = _start(waiting.pop(0), program, cpus)
+            if stop() and not asked:
+                asked = True
+                for started in running.values():
+                    started.process.send_signal(signal.SIGTERM)
+            for slot, (run, process, offset) in list(running.items()):
+                state, message = "running", ""
+                if process.poll() is not None:
+                    del running[slot]
+                    state, message = outcome(
+                        process.returncode, run.log, offset=offset, asked=asked
+                    )
+                statuses[run.name] = read_status(run, state, message)
+            display.update(list(statuses.values()))
+            time.sleep(_POLL_SECONDS if running else 0)
+        display.update(list(statuses.values()))
+    return list(statuses.values())
 
 
-class _Local:
-    def __init__(self, sweep: Sweep, program: Sequence[str], jobs: int, display: Display):
-        self._sweep = sweep
-        self._program = program
-        self._display = display
-        self._shares = _share_processors(jobs)
-        self._asked = False
-        self._offsets: dict[str, int] = {}  # where in its log the present start of a run begins
-        self._statuses = first_statuses(sweep.runs)
+class _Started(NamedTuple):
+    run: PlannedRun
+    process: subprocess.Popen[bytes]
+    offset: int  # where in its log this start of the run begins
 
-    def run(self) -> list[Status]:
-        (self._sweep.workdir / "logs").mkdir(exist_ok=True)
-        waiting = [run for run in self._sweep.runs if not run.is_complete()]
-        running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes]]] = {}
-        with stop_requested() as stop, self._display:
-            while running or (waiting and not stop()):
-                for slot, cpus in enumerate(self._shares):
-                    if slot not in running and waiting and not stop():
-                        run = waiting.pop(0)
-                        running[slot] = run, self._start(run, cpus)
-                if stop() and not self._asked:
-                    self._asked = True
-                    for _, process in running.values():
-                        process.send_signal(signal.SIGTERM)
-                for slot, (run, process) in list(running.items()):
-                    if process.poll() is not None:
-                        del running[slot]
-                    self._statuses[run.name] = self._status(run, process)
-                self._display.update(self.statuses)
-                time.sleep(_POLL_SECONDS if running else 0)
-            self._display.update(self.statuses)
-        return self.statuses
 
-    @property
-    def statuses(self) -> list[Status]:
-        return list(self._statuses.values())
-
-    def _start(self, run: PlannedRun, cpus: set[int] | None) -> subprocess.Popen[bytes]:
-        self._offsets[run.name] = run.log_size()
-        command = [*self._program, *run.flags]
-        return start_tethered(command, run.log, death_signal=signal.SIGTERM, cpus=cpus)
-
-    def _status(self, run: PlannedRun, process: subprocess.Popen[bytes]) -> Status:
-        state, message = "running", ""
-        if process.returncode is not None:
-            state, message = outcome(
-                process.returncode,
-                run.log,
-                offset=self._offsets[run.name],
-                asked=self._asked,
-            )
-        return read_status(run, state, message)
+def _start(run: PlannedRun, program: Sequence[str], cpus: set[int] | None) -> _Started:
+    offset = run.log_size()
+    command = [*program, *run.flags]
+    process = start_tethered(command, run.log, death_signal=signal.SIGTERM, cpus=cpus)
+    return _Started(run, process, offset)
 
 
 def outcome(

@@ -10,7 +10,7 @@ import logging
 import os
 import pathlib
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mobilenet.errors import UserError
@@ -34,7 +34,6 @@ def launch_ray(
     address: str | None,
     resources: Mapping[str, float],
     retries: int,
-    display: Display | None = None,
 ) -> list[Status]:
     """Runs what is not complete yet, and returns how every run of the sweep ended.
 
@@ -49,102 +48,78 @@ def launch_ray(
         Ray on this machine, reachable from nowhere else.
       resources: what one run needs, as Ray calls it: CPU, GPU, TPU.
       retries: new starts of a run.
-      display: shows the statuses meanwhile.
 
     Raises:
       UserError: Ray is absent, does not answer, or has no node with these resources.
     """
+    missing = [run for run in sweep.runs if not run.is_complete()]
+    statuses = first_statuses(sweep.runs)
+    offsets = {run.name: run.log_size() for run in missing}  # in their logs
+    asked = False
     with _connected(address) as ray:
         check_resources(ray.nodes(), resources)
-        return _Launch(ray, sweep, program, resources, retries).run(display or Display())
-
-
-class _Launch:
-    def __init__(
-        self,
-        ray: Any,
-        sweep: Sweep,
-        program: Sequence[str],
-        resources: Mapping[str, float],
-        retries: int,
-    ):
-        self._ray = ray
-        self._workdir = sweep.workdir
-        self._program = program
-        self._resources = resources
-        self._retries = retries
-        self._missing = [run for run in sweep.runs if not run.is_complete()]
-        self._offsets: dict[str, int] = {}  # where in its log this launch of a run begins
-        self._statuses = first_statuses(sweep.runs)
-
-    def run(self, display: Display) -> list[Status]:
-        (self._workdir / "logs").mkdir(exist_ok=True)
-        self._offsets = {run.name: run.log_size() for run in self._missing}
-        with stop_requested() as stop, display:
-            pending = self._submit()
-            asked = False
+        (sweep.workdir / "logs").mkdir(exist_ok=True)
+        with stop_requested() as stop, Display() as display:
+            pending = _submit(ray, missing, program, resources, retries)
             while pending:
                 if stop() and not asked:
                     asked = True
                     for task in pending:
-                        self._ray.cancel(task)
+                        ray.cancel(task)
                 tasks = list(pending)
-                done, _ = self._ray.wait(tasks, num_returns=len(tasks), timeout=_POLL_SECONDS)
+                done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=_POLL_SECONDS)
                 for task in done:
                     run = pending.pop(task)
-                    state, message = self._end(run, task, asked)
-                    self._statuses[run.name] = read_status(run, state, message)
-                self._follow(pending.values())
-                display.update(list(self._statuses.values()))
-        return list(self._statuses.values())
+                    state, message = _end(ray, task, run, offsets[run.name], asked)
+                    statuses[run.name] = read_status(run, state, message)
+                for run in pending.values():
+                    if run.log_size() > offsets[run.name]:
+                        statuses[run.name] = read_status(run, "running")
+                display.update(list(statuses.values()))
+    return list(statuses.values())
 
-    def _submit(self) -> dict[Any, PlannedRun]:
-        """Starts a task for every missing run; Ray runs as many at a time as fit."""
-        tpu = self._resources["TPU"]
-        try:
-            task = self._ray.remote(run_attempt).options(
-                num_cpus=self._resources["CPU"],
-                num_gpus=self._resources["GPU"],
-                resources={"TPU": tpu} if tpu else {},
-                max_retries=self._retries,
-                retry_exceptions=[Preempted],
-                scheduling_strategy="SPREAD",
-            )
-        except ValueError as error:
-            raise UserError(f"Ray cannot give a run these resources: {error}") from error
-        return {
-            task.remote(
-                run.directory.resolve(),
-                [*self._program, *run.flags],
-                run.log.resolve(),
-                pathlib.Path.cwd(),
-            ): run
-            for run in self._missing
-        }
 
-    def _follow(self, runs: Iterable[PlannedRun]) -> None:
-        """Reads how far the runs are that have not ended."""
-        for run in runs:
-            if self._has_begun(run):
-                self._statuses[run.name] = read_status(run, "running")
+def _submit(
+    ray: Any,
+    runs: Sequence[PlannedRun],
+    program: Sequence[str],
+    resources: Mapping[str, float],
+    retries: int,
+) -> dict[Any, PlannedRun]:
+    """Starts a task for every run; Ray runs as many at a time as fit."""
+    tpu = resources["TPU"]
+    try:
+        task = ray.remote(run_attempt).options(
+            num_cpus=resources["CPU"],
+            num_gpus=resources["GPU"],
+            resources={"TPU": tpu} if tpu else {},
+            max_retries=retries,
+            retry_exceptions=[Preempted],
+            scheduling_strategy="SPREAD",
+        )
+    except ValueError as error:
+        raise UserError(f"Ray cannot give a run these resources: {error}") from error
+    here = pathlib.Path.cwd()
+    return {
+        task.remote(run.directory.resolve(), [*program, *run.flags], run.log.resolve(), here): run
+        for run in runs
+    }
 
-    def _end(self, run: PlannedRun, task: Any, asked: bool) -> tuple[str, str]:
-        """Returns the state of a run whose task has ended for good, and why it failed."""
-        errors = self._ray.exceptions
-        try:
-            return outcome(self._ray.get(task), run.log, offset=self._offsets[run.name])
-        except errors.TaskCancelledError:
-            # One that was not begun waits for the next launch.
-            return "stopped" if self._has_begun(run) else "waiting", ""
-        except Preempted:
-            return "stopped", "" if asked else "preempted, and no retry is left"
-        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
-            return "failed", "node or worker lost, and no retry is left"
-        except errors.RayError as error:
-            return "failed", str(error).strip().splitlines()[-1]
 
-    def _has_begun(self, run: PlannedRun) -> bool:
-        return run.log_size() > self._offsets[run.name]
+def _end(ray: Any, task: Any, run: PlannedRun, offset: int, asked: bool) -> tuple[str, str]:
+    """Returns the state of a run whose task has ended for good, and why it failed."""
+    errors = ray.exceptions
+    try:
+        return outcome(ray.get(task), run.log, offset=offset)
+    except errors.TaskCancelledError:
+        # One that was not begun waits for the next launch.
+        return "stopped" if run.log_size() > offset else "waiting", ""
+    except Preempted:
+        return "stopped", "" if asked else "preempted, and no retry is left"
+    except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError):
+        return "failed", "node or worker lost, and no retry is left"
+    except errors.RayError as error:
+        return "failed", str(error).strip().splitlines()[-1]
 
 
 @contextlib.contextmanager
