@@ -274,7 +274,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _explained(self, action: str) -> Iterator[None]:
-        """Turns whatever Orbax raises into one sentence."""
+        """Turns whatever Orbax raises into one sentence, unless another process may be lost."""
         action = f"{action} {self._directory}"
         with os_errors_explained(action):
             try:
@@ -287,6 +287,8 @@ class Checkpoints:
                 for code in _SYSTEM_ERRORS:
                     if os.strerror(code) in text:
                         raise OSError(code, os.strerror(code)) from error
+                if jax.process_count() > 1:
+                    raise  # mobilenet.runtime.hosts finds out
                 reason = text.strip().partition("\n")[0].rstrip(".") or "no message"
                 raise UserError(f"Cannot {action}: {type(error).__name__}: {reason}.") from error
 

@@ -236,6 +236,18 @@ def test_a_checkpoint_whose_sums_cannot_be_written_is_none(tmp_path, monkeypatch
     left.close()
 
 
+@pytest.mark.parametrize(("processes", "kind"), [(1, UserError), (2, RuntimeError)])
+def test_an_error_that_may_be_the_loss_of_a_process_is_left_as_it_is(
+    tmp_path, monkeypatch, processes, kind
+):
+    checkpoints = Checkpoints(tmp_path, keep=3, scores={})
+    monkeypatch.setattr("jax.process_count", lambda: processes)
+    with pytest.raises(kind, match="Barrier failed"), checkpoints._explained("write to"):
+        raise RuntimeError("Barrier failed")
+    monkeypatch.undo()
+    checkpoints.close()
+
+
 def _restored(config, workdir):
     network = build_network(config, 3)
     checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
