@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# make_environment GROUP: "train", or an optional group of pyproject.toml such as "dev".
+# make_environment GROUP: an optional group of pyproject.toml such as "dev".
 make_environment() {
     local group=$1 stamp=.venv/.installed-$1 python
     local constraints=/dev/null
@@ -24,18 +24,12 @@ make_environment() {
         return
     fi
     # The other groups have requirements that these versions need not meet.
-    if [[ $group == train || $group == dev ]] &&
+    if [[ $group == quickstart || $group == dev ]] &&
         .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
         constraints=constraints.txt
     fi
     echo "Installing what '$group' needs (a few minutes the first time)"
-    if [[ $group == train ]]; then
-        .venv/bin/python -m pip install --quiet --constraint "$constraints" --requirement requirements.txt
-        .venv/bin/python -m pip install --quiet --no-deps --editable .
-    else
-        .venv/bin/python -m pip install --quiet --constraint "$constraints" --editable ".[$group]"
-        touch .venv/.installed-train
-    fi
+    .venv/bin/python -m pip install --quiet --constraint "$constraints" --editable ".[$group]"
     touch "$stamp"
 }
 

@@ -4,7 +4,7 @@
 #   scripts/quickstart.sh [WORKDIR] [--config.key=value ...]
 
 source "$(dirname "$0")/environment.sh"
-make_environment train
+make_environment quickstart
 
 workdir=runs/quickstart
 if [[ $# -gt 0 && $1 != --* ]]; then

