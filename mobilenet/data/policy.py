@@ -9,6 +9,7 @@ all operations), RandAugment of two layers 2 %. At 224 pixels they take 0.5 and 
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ OPERATIONS: dict[str, Callable[[PIL.Image.Image, float], PIL.Image.Image]] = {
     "contrast": lambda picture, more: PIL.ImageEnhance.Contrast(picture).enhance(1 + more),
     "sharpness": lambda picture, more: PIL.ImageEnhance.Sharpness(picture).enhance(1 + more),
     "posterize": lambda picture, bits: PIL.ImageOps.posterize(picture, int(bits)),
-    "solarize": lambda picture, threshold: PIL.ImageOps.solarize(picture, threshold),
+    "solarize": lambda picture, threshold: PIL.ImageOps.solarize(picture, math.ceil(threshold)),
     "auto_contrast": lambda picture, _: PIL.ImageOps.autocontrast(picture),
     "equalize": lambda picture, _: PIL.ImageOps.equalize(picture),
 }
@@ -191,7 +192,7 @@ def _choices(
         "solarize": [255 - 255 * share for share in shares],
     }
     nothing = [0.0] * NUM_BINS
-    magnitudes = signed | unsigned
+    magnitudes: dict[str, list[float]] = {**signed, **unsigned}
     return tuple(
         Choice(name, tuple(magnitudes.get(name, nothing)), name in signed) for name in OPERATIONS
     )
