@@ -176,7 +176,7 @@ def _choices(
     shares = [index / (NUM_BINS - 1) for index in range(NUM_BINS)]
 
     enhanced = [enhance * share for share in shares]
-    signed = {
+    signed: dict[str, list[float]] = {
         "shear_x": [shear * share for share in shares],
         "shear_y": [shear * share for share in shares],
         "translate_x": [move_x * share for share in shares],
@@ -187,12 +187,12 @@ def _choices(
         "contrast": enhanced,
         "sharpness": enhanced,
     }
-    unsigned = {
+    unsigned: dict[str, list[float]] = {
         "posterize": [8 - round(bits * share) for share in shares],
         "solarize": [255 - 255 * share for share in shares],
     }
     nothing = [0.0] * NUM_BINS
-    magnitudes: dict[str, list[float]] = {**signed, **unsigned}
+    magnitudes = signed | unsigned
     return tuple(
         Choice(name, tuple(magnitudes.get(name, nothing)), name in signed) for name in OPERATIONS
     )
