@@ -16,6 +16,7 @@ if __name__ == "__main__":
 from absl import flags
 from ml_collections import config_flags
 
+from mobilenet.evaluation.text import describe_metrics
 from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.entry_point import run
 from mobilenet.runtime.hosts import joined_hosts
@@ -38,9 +39,8 @@ def main() -> int | None:
             return 143
         if is_first():
             print(
-                f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  of "
-                f"{result['num_images']:,} images of {result['split']}, after "
-                f"{result['step']:,} steps: {_WORKDIR.value}"
+                f"{describe_metrics(result)} of {result['split']}, after {result['step']:,} steps: "
+                f"{_WORKDIR.value}"
             )
     return None
 

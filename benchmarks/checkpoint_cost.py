@@ -13,11 +13,12 @@ import jax
 import ml_collections
 
 from mobilenet.data.datasets import open_split
+from mobilenet.data.of_config import train_batches
 from mobilenet.runs.checkpoint import Checkpoints
+from mobilenet.runs.state import TrainState
 from mobilenet.runtime.mesh import to_devices
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.loop import train_batches
+from mobilenet.training.initial_weights import InitialWeights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +68,19 @@ def measure_checkpoints(config: ml_collections.ConfigDict, *, rounds: int) -> Ch
     Raises:
       UserError: the config or the machine is at fault.
     """
-    config = settle_config(config)
+    initial = InitialWeights.of(config)
+    config = initial.config
     split = open_split(config.data, config.data.train_split)
     experiment = build_experiment(config, split)
-    batches = train_batches(config, split, start_step=0)
+    batches = train_batches(config, split, experiment.network.task.target, start_step=0)
     batch = to_devices(next(batches), experiment.network.mesh)
     with (
         contextlib.closing(batches),  # type: ignore[type-var]
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(Checkpoints(pathlib.Path(folder), keep=1, scores={})) as checkpoints,
     ):
-        runner = _Runner(experiment, batch, checkpoints)
+        state = experiment.make_state(*initial.load(experiment.network))
+        runner = _Runner(experiment, state, batch, checkpoints)
         runner.take(2)  # compiles
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(runner.state))
         step = min(runner.take(1) for _ in range(3))
@@ -108,8 +111,10 @@ def measure_checkpoints(config: ml_collections.ConfigDict, *, rounds: int) -> Ch
 class _Runner:
     """Takes steps and saves, and measures both in seconds."""
 
-    def __init__(self, experiment: Experiment, batch: Any, checkpoints: Checkpoints):
-        self.state = experiment.initial_state
+    def __init__(
+        self, experiment: Experiment, state: TrainState, batch: Any, checkpoints: Checkpoints
+    ):
+        self.state = state
         self._experiment = experiment
         self._batch = batch
         self._checkpoints = checkpoints

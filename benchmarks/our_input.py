@@ -10,6 +10,7 @@ from benchmarks.workload import InputWorkload
 from mobilenet.config import size_of
 from mobilenet.data.datasets import open_split
 from mobilenet.data.pipeline import train_batches
+from mobilenet.tasks.classification.classification import label_of
 
 
 def read(workload: InputWorkload) -> Turn:
@@ -18,7 +19,7 @@ def read(workload: InputWorkload) -> Turn:
 
     def open_batches() -> contextlib.AbstractContextManager[Iterator[Any]]:
         size = size_of(workload.resolution)
-        batches = train_batches(split, config, size, workload.batch_size, seed=0)
+        batches = train_batches(split, config, size, workload.batch_size, 0, label_of)
         return contextlib.closing(batches)  # type: ignore[type-var]
 
     return draw_batches(open_batches)

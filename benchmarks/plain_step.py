@@ -39,10 +39,10 @@ def build_plain_step(
         nnx.to_pure_dict(nnx.state(plain, kind)) for kind in (nnx.Param, nnx.BatchStat)
     )
     schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
-    optimizer = make_optimizer(config.optimizer, schedule, params)
+    optimizer = make_optimizer(config.optimizer, schedule, params, network.module.head)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     step = jax.jit(
-        make_train_step(functions, optimizer, schedule, config),
+        make_train_step(functions, network.task, optimizer, schedule, config),
         in_shardings=(whole, split),
         out_shardings=(whole, whole),
         donate_argnums=0,

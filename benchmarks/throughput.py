@@ -12,11 +12,11 @@ import ml_collections
 import numpy as np
 
 from mobilenet.data.datasets import Split, open_split
+from mobilenet.data.of_config import train_batches
 from mobilenet.errors import UserError
 from mobilenet.runtime.mesh import to_devices
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.loop import train_batches
+from mobilenet.training.initial_weights import InitialWeights
 
 # Closer than this, two measurements of one machine are not told apart.
 _SAME = 0.1
@@ -76,7 +76,8 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     """
     if jax.process_count() > 1:
         raise UserError("Input and step are measured in one process: start it on one host alone.")
-    config = settle_config(config)
+    initial = InitialWeights.of(config)
+    config = initial.config
     split = open_split(config.data, config.data.train_split)
     experiment = build_experiment(config, split)
     mesh = experiment.network.mesh
@@ -84,13 +85,13 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     ahead = config.data.prefetch_batches + config.data.num_threads * max(config.data.num_workers, 1)
     rate = functools.partial(_images_per_second, config.batch_size, seconds)
 
-    with _open_batches(config, split) as batches:
+    with _open_batches(config, split, experiment) as batches:
         batch = next(batches)
         input_alone = rate(lambda: next(batches), lambda _: None, ahead)
-    step = _Step(experiment)
+    step = _Step(experiment, initial)
     fixed = to_devices(batch, mesh)
     step_alone = rate(lambda: step(fixed), step.wait_for, 2)
-    with _open_batches(config, split) as batches:
+    with _open_batches(config, split, experiment) as batches:
         together = rate(lambda: step(to_devices(next(batches), mesh)), step.wait_for, ahead)
     return Throughput(input_alone, step_alone, together)
 
@@ -98,9 +99,9 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
 class _Step:
     """Takes one training step after the other, and waits as training does: for the one before."""
 
-    def __init__(self, experiment: Experiment):
+    def __init__(self, experiment: Experiment, initial: InitialWeights):
         self._take = experiment.train_step
-        self._state = experiment.initial_state
+        self._state = experiment.make_state(*initial.load(experiment.network))
         self._before: jax.Array | None = None
 
     def __call__(self, batch: dict[str, jax.Array]) -> jax.Array:
@@ -116,10 +117,10 @@ class _Step:
 
 @contextlib.contextmanager
 def _open_batches(
-    config: ml_collections.ConfigDict, split: Split
+    config: ml_collections.ConfigDict, split: Split, experiment: Experiment
 ) -> Iterator[Iterator[dict[str, np.ndarray]]]:
     # The iterator has threads, which `close` ends.
-    batches = train_batches(config, split, start_step=0)
+    batches = train_batches(config, split, experiment.network.task.target, start_step=0)
     with contextlib.closing(batches):  # type: ignore[type-var]
         yield batches
 

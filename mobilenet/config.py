@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
     """Returns the complete, locked default configuration: MobileNetV2 1.0 on ImageNet at 224."""
     config = ConfigDict()
     config.seed = 0
+    config.task = "classification"  # what is asked of the network: mobilenet/tasks/choose.py
     config.batch_size = 256  # images per step, over all devices and hosts
     config.total_epochs = _optional()
     config.total_steps = _optional()

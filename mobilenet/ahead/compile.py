@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.hlo import Collective, Program
 from mobilenet.ahead.topology import Slice
 from mobilenet.config import size_of
-from mobilenet.data.datasets import open_split
+from mobilenet.data.datasets import Split, open_split
 from mobilenet.errors import UserError
 from mobilenet.runtime.mesh import make_mesh
+from mobilenet.tasks.task import Task
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import settle_config
+from mobilenet.training.initial_weights import InitialWeights
 
 STEPS = ("train", "eval", "flax")
 
@@ -75,7 +76,7 @@ def compile_steps(
     Raises:
       UserError: the config cannot work, or a step does not fit into the memory of a chip.
     """
-    config = settle_config(config).unlock()
+    config = InitialWeights.of(config).config.unlock()
     config.data.fake = True
     split = open_split(config.data, config.data.train_split)
     mesh = make_mesh(chips.devices)
@@ -85,31 +86,40 @@ def compile_steps(
     costs = {}
     for step in steps:
         announce(f"compiling the step {step!r} for {chips.name}")
-        lowered, images = _lower(step, config, experiment)
+        lowered, images = _lower(step, config, experiment, split)
         costs[step] = _compile(step, lowered, images // mesh.size, chips)
     return costs
 
 
-def _lower(step: str, config: ml_collections.ConfigDict, experiment: Experiment) -> tuple[Any, int]:
+def _lower(
+    step: str, config: ml_collections.ConfigDict, experiment: Experiment, split: Split
+) -> tuple[Any, int]:
     """Returns the step for shapes alone, and the images in its global batch."""
     if step == "eval":
         images, size = config.evaluation.batch_size, size_of(config.model.resolution)
         weights = experiment.abstract_state.evaluated
-        batch = _abstract_batch(images, size)
+        batch = _abstract_batch(experiment.network.task, split, images, size)
         return experiment.network.eval_step.lower(*weights, batch), images  # type: ignore[attr-defined]
     images = config.batch_size
     size = size_of(config.data.train_resolution or config.model.resolution)
     run, state = experiment.train_step, experiment.abstract_state
     if step == "flax":
         run, state = build_plain_step(config, experiment)
-    return run.lower(state, _abstract_batch(images, size)), images  # type: ignore[attr-defined]
+    batch = _abstract_batch(experiment.network.task, split, images, size)
+    return run.lower(state, batch), images  # type: ignore[attr-defined]
 
 
-def _abstract_batch(images: int, size: tuple[int, int]) -> dict[str, jax.ShapeDtypeStruct]:
+def _abstract_batch(
+    task: Task, split: Split, images: int, size: tuple[int, int]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    of_one = {
+        "images": np.empty((*size, 3), np.uint8),
+        "mask": np.float32(0),
+        **task.target(split, None, None),
+    }
     return {
-        "images": jax.ShapeDtypeStruct((images, *size, 3), jnp.uint8),
-        "labels": jax.ShapeDtypeStruct((images,), jnp.int32),
-        "mask": jax.ShapeDtypeStruct((images,), jnp.float32),
+        key: jax.ShapeDtypeStruct((images, *np.shape(value)), np.asarray(value).dtype)
+        for key, value in of_one.items()
     }
 
 

@@ -1,11 +1,9 @@
 """Batches of images by Grain: the shuffled, endless stream to train on and one pass to evaluate.
 
-A batch is a dictionary of uint8 `images[batch, height, width, 3]`, int32 `labels[batch]` and
-float32 `mask[batch]`, which is 1 for an image and 0 for padding or a corrupt record (image and
-label are then zeros). To evaluate a dataset whose labels are sets there is also bool
-`label_sets[batch, classes]`, in which a row may be empty. The order, the random crops
-and the operations of a policy depend on the global position in the stream alone, not on threads,
-worker processes or hosts.
+A batch is a dictionary of uint8 `images[batch, height, width, 3]`, float32 `mask[batch]`, which is
+1 for an image and 0 for padding or a corrupt record (the image is then black), and what the
+task's target says of each image. The order, the random crops and the operations of a policy depend
+on the global position in the stream alone, not on threads, worker processes or hosts.
 """
 
 import dataclasses
@@ -29,11 +27,13 @@ from mobilenet.data.fake import FakeRecords
 from mobilenet.data.images import DECODERS, INTERPOLATIONS, CorruptImageError, Image
 from mobilenet.data.jpeg_frame import read_size
 from mobilenet.data.policy import Policy
-from mobilenet.data.records import Record
+from mobilenet.data.records import Record, RecordError
 from mobilenet.data.stream import NUMBERS, Row, ShuffledStream, rows_in_order
 from mobilenet.errors import ConfigError
 
 Batch = dict[str, np.ndarray]
+# What is known of a record and its crop, as arrays of fixed shape: `mobilenet.tasks.task.Task`.
+Target = Callable[[Split, Record | None, crops.Crop | None], Mapping[str, Any]]
 
 _TRAIN_CROPS = ("inception", "pad_crop", "none")
 _EVAL_CROPS = ("center", "central_fraction", "window")
@@ -46,6 +46,7 @@ def train_batches(
     size: crops.Size,
     batch_size: int,
     seed: int,
+    target: Target,
     start_step: int = 0,
     process_index: int = 0,
     process_count: int = 1,
@@ -65,6 +66,7 @@ def train_batches(
       size: height and width of the images, pixels.
       batch_size: of all hosts together; each gets batch_size // process_count rows.
       seed: of order and crops, 0 to 2**32 - 1.
+      target: of the task; pickled for worker processes.
       start_step: the first batch to give.
       process_index: this host.
       process_count: number of hosts.
@@ -86,7 +88,7 @@ def train_batches(
     share = _Share(batch_size, process_index, process_count)
     rows = ShuffledStream(split.num_examples, seed, policy.numbers if policy else 0).rows
     crop = _train_crop(data_config, size)
-    load = _Loader(split, data_config, size, crop, share, rows, policy=policy)
+    load = _Loader(split, data_config, size, crop, share, rows, target, policy=policy)
     return _BatchIterator(load, range(start_step, sys.maxsize // batch_size), data_config)
 
 
@@ -95,6 +97,7 @@ def eval_batches(
     data_config: ml_collections.ConfigDict,
     size: crops.Size,
     batch_size: int,
+    target: Target,
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
@@ -111,9 +114,7 @@ def eval_batches(
     _check_reading(data_config)
     share = _Share(batch_size, process_index, process_count)
     crop = _eval_crop(data_config, size)
-    load = _Loader(
-        split, data_config, size, crop, share, rows_in_order, with_sets=split.has_label_sets
-    )
+    load = _Loader(split, data_config, size, crop, share, rows_in_order, target)
     return _BatchIterator(load, range(math.ceil(split.num_examples / batch_size)), data_config)
 
 
@@ -143,57 +144,50 @@ class _Loader:
         choose_crop: Callable[..., crops.Crop],
         share: _Share,
         rows: Callable[[range], list[Row]],
+        target: Target,
         *,
         policy: Policy | None = None,
-        with_sets: bool = False,
     ):
         self._split = split
-        self._with_sets = with_sets
         self._decode = DECODERS[data_config.decoder]
         self._choose_crop = choose_crop
         self._share = share
         self._rows = rows
+        self._target = target
         self._policy = policy
         self._size = size
         self._skip = data_config.on_corrupt == "skip"
 
     def __call__(self, step: int) -> Batch:
         rows = self._rows(self._share.positions(step))
-        batch: Batch = {
-            # Every image is written in its place, since stacking them copies every one again.
-            "images": np.empty((len(rows), *self._size, 3), np.uint8),
-            "labels": np.zeros(len(rows), np.int32),
-            "mask": np.zeros(len(rows), np.float32),
-        }
-        if self._with_sets:
-            batch["label_sets"] = np.zeros((len(rows), self._split.num_classes), bool)
+        blank = {"mask": np.float32(0), **self._target(self._split, None, None)}
+        batch = {key: np.repeat(np.asarray(x)[None], len(rows), 0) for key, x in blank.items()}
+        # Every image is written in its place, since stacking them copies every one again.
+        images = batch["images"] = np.empty((len(rows), *self._size, 3), np.uint8)
         for place, row in enumerate(rows):
-            record = self._load(row, batch["images"][place])
-            if record is None:
-                batch["images"][place] = 0
+            known = self._load(row, images[place])
+            if known is None:
+                images[place] = 0
                 continue
-            batch["labels"][place] = record.label
+            for key, value in known.items():
+                batch[key][place] = value
             batch["mask"][place] = 1
-            if self._with_sets:
-                batch["label_sets"][place, list(record.label_set or ())] = True
         return batch
 
-    def _load(self, row: Row, out: Image) -> Record | None:
-        """Fills `out` by a record; None is padding or, if the config says so, corrupt."""
+    def _load(self, row: Row, out: Image) -> Mapping[str, Any] | None:
+        """Fills `out` and returns the target; None: padding, or corrupt where that is skipped."""
         index, source = row.record, self._split.source
         if index >= self._split.num_examples:
             return None
-        record = source[index]
-        if not 0 <= record.label < self._split.num_classes:
-            raise ConfigError(
-                f"{self._where(index, record.file_name)} has the label {record.label}, and there "
-                f"are {self._split.num_classes} classes: choose a split with labels."
-            )
-        if isinstance(source, FakeRecords):
-            source.draw(index, out)
-            return record
+        record, crop = source[index], None
         try:
-            self._write(record.image, row.numbers, out)
+            if isinstance(source, FakeRecords):
+                source.draw(index, out)
+            else:
+                crop = self._write(record.image, row.numbers, out)
+            return self._target(self._split, record, crop)
+        except RecordError as error:
+            raise ConfigError(f"{self._where(index, record.file_name)} {error}.") from None
         except CorruptImageError as error:
             where = self._where(index, record.file_name)
             if not self._skip:
@@ -203,9 +197,8 @@ class _Loader:
                 ) from None
             logging.warning("%s is skipped: %s.", where, error)
             return None
-        return record
 
-    def _write(self, data: bytes, numbers: Sequence[float], out: Image) -> None:
+    def _write(self, data: bytes, numbers: Sequence[float], out: Image) -> crops.Crop:
         size = read_size(data)
         if size:
             crop = self._choose_crop(*size, numbers)
@@ -216,6 +209,7 @@ class _Loader:
         crop.write(image, out)
         if self._policy:
             out[...] = self._policy(out, numbers[NUMBERS:])
+        return crop
 
     def _where(self, index: int, file_name: str | None) -> str:
         named = f" ({file_name})" if file_name else ""
@@ -223,7 +217,7 @@ class _Loader:
 
 
 class _BatchIterator(Iterator[Batch]):
-    """Loads batches in threads, or in worker processes that run threads."""
+    """Loads batches in threads, or in worker processes that run threads, from the first one on."""
 
     def __init__(
         self,
@@ -244,11 +238,15 @@ class _BatchIterator(Iterator[Batch]):
             if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
             stream = stream.mp_prefetch(grain.MultiprocessingOptions(workers, buffered))
-        self._running = [iter(stream)]
+        self._stream: grain.IterDataset | None = stream
+        self._running: list[grain.DatasetIterator] = []
         # Also runs at exit, while the modules that Grain's own clean-up needs are still there.
         self._stop = weakref.finalize(self, _close_all, self._running, has_workers=workers > 0)
 
     def __next__(self) -> Batch:
+        if self._stream is not None:
+            self._running.append(iter(self._stream))
+            self._stream = None
         if not self._running:
             raise ValueError("The iterator of batches is closed: make a new one.")
         batch = next(self._running[0])
@@ -266,6 +264,7 @@ class _BatchIterator(Iterator[Batch]):
 
     def close(self) -> None:
         """Stops the threads and processes; twice is harmless."""
+        self._stream = None
         self._stop()
 
 

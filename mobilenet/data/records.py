@@ -12,6 +12,10 @@ from array_record.python import array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
 
 
+class RecordError(Exception):
+    """What is wrong with a record that a task is given; whoever read it says which one it is."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Record:
     """One example: the image file's bytes, its class, and the file's name where it is stored.

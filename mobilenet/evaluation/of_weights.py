@@ -1,28 +1,21 @@
 """Evaluates published weights on a full split, as their publisher does."""
 
 import contextlib
-import re
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import ml_collections
-import numpy as np
-from absl import logging
 
-from mobilenet.config import size_of
 from mobilenet.data.datasets import Split, check_is_complete, list_splits, open_split
-from mobilenet.data.pipeline import Batch, eval_batches
-from mobilenet.data.prepare.imagenet.labels import class_numbers
+from mobilenet.data.of_config import eval_batches
+from mobilenet.data.pipeline import Target
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.evaluation.evaluate import evaluate
+from mobilenet.evaluation.text import describe_metrics
 from mobilenet.networks.functional import split_model
 from mobilenet.runtime.mesh import check_eval_batch_size
-from mobilenet.training.experiment import build_network
+from mobilenet.tasks.classification.imagenet_classes import imagenet_target
+from mobilenet.tasks.network import build_network
 from mobilenet.weights.pretrained import IMAGENET_CLASSES, Pretrained, load_pretrained
-
-# WordNet's numbers, by which ImageNet calls its classes.
-_WNID = re.compile(r"n\d{8}")
 
 
 class Seeing(NamedTuple):
@@ -85,12 +78,12 @@ class Images(NamedTuple):
     Attributes:
       config: complete, with the data written into it.
       split: opened.
-      labels: ImageNet's label for each of the split; None where they are the same.
+      target: gives its images the classes of ImageNet.
     """
 
     config: ml_collections.ConfigDict
     split: Split
-    labels: np.ndarray | None
+    target: Target
 
 
 def open_images(
@@ -112,7 +105,7 @@ def open_images(
         config.evaluation.batch_size = batch_size
     opened = open_split(config.data, split or _default_split(config.data))
     check_is_complete(opened)
-    return Images(config, opened, match_classes(opened))
+    return Images(config, opened, imagenet_target(opened))
 
 
 def evaluate_on(
@@ -130,24 +123,16 @@ def evaluate_on(
     network = build_network(config, IMAGENET_CLASSES)
     check_eval_batch_size(network.mesh, config.evaluation.batch_size)
     _, params, batch_stats = split_model(pretrained.model)
-    batches = eval_batches(
-        images.split,
-        config.data,
-        size_of(config.model.resolution),
-        config.evaluation.batch_size,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
     metrics = evaluate(
-        network.eval_step,
+        network,
         params,
         batch_stats,
-        batches if images.labels is None else _relabelled(batches, images.labels),
-        num_examples=images.split.num_examples,
+        eval_batches(config, images.split, images.target),
+        images.split,
         on_corrupt=config.data.on_corrupt,
-        mesh=network.mesh,
     )
     return {
+        "best": network.task.best,
         **metrics,
         "data": images.split.name,
         "split": images.split.split,
@@ -158,42 +143,9 @@ def evaluate_on(
 
 def format_pretrained(result: dict[str, Any]) -> str:
     """Returns what `evaluate_pretrained` returned as two lines."""
-    unlabelled = result.get("unlabelled_images", 0)
-    left_out = f" ({unlabelled:,} without a label left out)" if unlabelled else ""
     return (
-        f"{result['weights']}; {result['preprocessing']}\n"
-        f"top-1 {result['top1']:.2%}  top-5 {result['top5']:.2%}  loss {result['loss']:.4f}  "
-        f"{result['num_images']:,} images{left_out} of {result['data']} {result['split']}, "
-        f"{result['images_per_second']:.0f} images/s"
-    )
-
-
-def match_classes(split: Split) -> np.ndarray | None:
-    """Returns ImageNet's label for each label of a split; None where they are the same.
-
-    Raises:
-      UserError: the classes have other names, and are not as many as ImageNet's.
-    """
-    names = split.class_names
-    numbers = class_numbers()
-    if all(_WNID.fullmatch(name) for name in names):
-        if unknown := [name for name in names if name not in numbers]:
-            raise UserError(
-                f"The class {unknown[0]} of {split.name} is none of the 1000 of ImageNet 2012, "
-                "which the weights know: leave it out of the dataset."
-            )
-        labels = np.array([numbers[name] for name in names], np.int32)
-        return None if np.array_equal(labels, np.arange(IMAGENET_CLASSES)) else labels
-    if len(names) == IMAGENET_CLASSES:
-        logging.warning(
-            "The classes of %s have no WordNet numbers (n01440764): they are taken to be in "
-            "ImageNet's order.",
-            split.name,
-        )
-        return None
-    raise UserError(
-        f"The classes of {split.name} ({', '.join(names[:3])}, ...) are not ImageNet's, which the "
-        "weights know: a subset must name them by their WordNet numbers, such as n01440764."
+        f"{result['weights']}; {result['preprocessing']}\n{describe_metrics(result)} of "
+        f"{result['data']} {result['split']}, {result['images_per_second']:.0f} images/s"
     )
 
 
@@ -228,14 +180,3 @@ def _settle(config: ml_collections.ConfigDict, pretrained: Pretrained, seeing: S
         mean=preprocessing.mean, stddev=preprocessing.stddev, **settled
     ).describe()
     return f"{whose}: {words}"
-
-
-def _relabelled(batches: Iterator[Batch], labels: Sequence[int] | np.ndarray) -> Iterator[Batch]:
-    """Gives images ImageNet's labels for those of a subset."""
-    labels = np.asarray(labels, np.int32)
-    for batch in batches:
-        changed = {**batch, "labels": labels[batch["labels"]]}
-        if "label_sets" in batch:
-            changed["label_sets"] = np.zeros((len(batch["labels"]), IMAGENET_CLASSES), bool)
-            changed["label_sets"][:, labels] = batch["label_sets"]
-        yield changed

@@ -13,16 +13,17 @@ import ml_collections
 
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.evaluation.of_weights import Images, evaluate_on, open_images
-from mobilenet.evaluation.published_accuracy import published_top1
 from mobilenet.networks.cost import count_cost
 from mobilenet.runs.finished import Run, read_runs, to_line
 from mobilenet.runtime.environment import describe_environment
 from mobilenet.weights.pretrained import load_pretrained
+from mobilenet.weights.published_accuracy import published_accuracy
 from mobilenet.weights.registry import Published, Source, find_source
 
 # On which publishers measure.
 _IMAGENET = ("imagenet2012", "validation")
-_RESULTS = ("top1", "top5", "loss", "num_images", "images_per_second")
+# What the config of a line says already.
+_OF_CONFIG = ("data", "weights", "preprocessing")
 
 
 def reproduce_tradeoff(
@@ -75,11 +76,11 @@ def reproduce_tradeoff(
                 result = _evaluate(images, found, entry, weights_dir)
             except _MissingError as error:
                 missing.append(str(error))
-                report(_format(entry, None, published_top1(source, entry)))
+                report(_format(entry, None, published_accuracy(source, entry)))
                 continue
             run = Run(f"{source}/{entry.label}", described, environment, result, [])
             _append(path, run)
-        report(_format(entry, 100 * run.result["top1"], published_top1(source, entry)))
+        report(_format(entry, 100 * run.result[run.score_name], published_accuracy(source, entry)))
     if (images.split.name, images.split.split) != _IMAGENET:
         report(
             "The published accuracies are of the 50,000 validation images of ImageNet, and ours of "
@@ -107,8 +108,7 @@ def _evaluate(
     metrics = evaluate_on(images, pretrained)
     cost = count_cost(pretrained.model.architecture)
     return {
-        **{name: metrics[name] for name in _RESULTS},
-        "split": metrics["split"],
+        **{name: value for name, value in metrics.items() if name not in _OF_CONFIG},
         "params": cost.params,
         "madds": cost.madds,
         "seconds": metrics["num_images"] / metrics["images_per_second"],
@@ -154,14 +154,14 @@ def _append(path: pathlib.Path, run: Run) -> None:
         os.fsync(file.fileno())
 
 
-def _format(entry: Published, top1: float | None, published: float | None) -> str:
+def _format(entry: Published, percent: float | None, published: float | None) -> str:
     return _row(
         f"{entry.family} {entry.width:g}",
         str(entry.preprocessing.resolution),
         entry.label,
-        _number(top1),
+        _number(percent),
         _number(published),
-        f"{top1 - published:+.2f}" if top1 is not None and published is not None else "-",
+        f"{percent - published:+.2f}" if percent is not None and published is not None else "-",
     )
 
 

@@ -7,7 +7,6 @@ from mobilenet import config as base
 from mobilenet.errors import UserError
 from mobilenet.evaluation.of_run import evaluate_run, format_evaluation
 from mobilenet.evaluation.of_weights import Seeing, evaluate_pretrained, format_pretrained
-from mobilenet.tasks.classification.per_class import format_per_class
 
 # Flags that belong to one of the two alone.
 _OF_RUNS = ("workdir", "checkpoint", "ema", "per_class")
@@ -27,9 +26,7 @@ def answer_request(given: Mapping[str, Any]) -> str:
     """
     if "workdir" in given:
         _refuse(given, _OF_WEIGHTS, "workdir")
-        result = evaluate_run(**given)
-        classes = f"{format_per_class(result['per_class'])}\n\n" if "per_class" in result else ""
-        return classes + format_evaluation(result)
+        return format_evaluation(evaluate_run(**given))
     if "weights" not in given:
         raise UserError("Either --workdir=DIR names a run, or --weights=SOURCE published weights.")
     _refuse(given, _OF_RUNS, "weights")

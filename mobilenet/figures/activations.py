@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -15,9 +14,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mobilenet.config import size_of
 from mobilenet.data.datasets import Split, open_split
-from mobilenet.data.pipeline import eval_batches
+from mobilenet.data.of_config import eval_batches
+from mobilenet.data.pipeline import Target
 from mobilenet.data.records import Record, RecordSource
 from mobilenet.errors import UserError
 from mobilenet.figures.style import BLACK, BLUE, VERMILLION, new_figure, styled
@@ -25,12 +24,8 @@ from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.functional import Tree, split_model
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.models import MobileNet
-from mobilenet.runs.checkpoint import Checkpoints
-from mobilenet.runs.metrics_file import read_scores
-from mobilenet.runs.run_directory import read_config
-from mobilenet.runtime.mesh import replicated
+from mobilenet.runs.weights import open_weights
 from mobilenet.tasks.pixels.augment import normalize
-from mobilenet.training.experiment import Network, build_network
 
 # Images that go through the network together.
 _BATCH = 32
@@ -135,32 +130,32 @@ def patterns(
     Raises:
       UserError: no such run, checkpoint or dataset, or a network without expansions.
     """
-    directory = pathlib.Path(run)
-    config = read_config(directory).unlock()
-    # Neither changes a weight: batches here are no groups, and few images need no processes.
-    config.model.norm_group_size = None
-    config.data.num_workers = 0
+    opened = open_weights(run)
+    network, config = opened.network, opened.config.copy_and_resolve_references().unlock()
+    config.data.num_workers = 0  # few images need no processes
     if data_dir is not None:
         config.data.data_dir = data_dir
     split = open_split(config.data, config.data.eval_split)
-    network = build_network(config, split.num_classes)
     if not _expansions(network.architecture):
         raise UserError(
-            f"The network of the run {directory} has no expansions, whose outputs activations "
-            "counts: name a run of MobileNetV2 with an expansion above 1."
+            f"The network of the run {opened.directory} has no expansions, whose outputs "
+            "activations counts: name a run of MobileNetV2 with an expansion above 1."
         )
-    images = _read_images(config, split, num_images)
-    start = split_model(
-        initialize(MobileNet(network.architecture, network.module.dtype), config.seed)
-    )
-    step, end = _last_weights(directory, config, network)
+    images = _read_images(config, network.task.target, split, num_images)
+    # Batches here are no groups.
+    architecture = dataclasses.replace(network.architecture, norm_group_size=None)
+    module = MobileNet(architecture, network.module.dtype)
+    _, params, batch_stats = split_model(initialize(nnx.clone(module), config.seed))
+    # One device is enough for a few images.
+    end_params, end_stats = jax.device_get((opened.params, opened.batch_stats))
     title = (
         f"MobileNetV2 {network.architecture.width:g} at {network.architecture.resolution} pixels"
     )
     return (
-        count_positive(network.module, *start[1:], images, batch_statistics=True),
-        count_positive(network.module, *end, images, batch_statistics=False),
-        f"{title}, {step:,} steps on {split.name}, {len(images)} images of its split {split.split}",
+        count_positive(module, params, batch_stats, images, batch_statistics=True),
+        count_positive(module, end_params, end_stats, images, batch_statistics=False),
+        f"{title}, {opened.step:,} steps on {split.name}, {len(images)} images of its split "
+        f"{split.split}",
     )
 
 
@@ -238,26 +233,6 @@ def _graph(module: MobileNet, *, training: bool) -> nnx.GraphDef:
     return nnx.graphdef(module)
 
 
-def _last_weights(
-    directory: pathlib.Path, config: ml_collections.ConfigDict, network: Network
-) -> tuple[int, tuple[Tree, Tree]]:
-    """The step of the last checkpoint, its parameters and its moving statistics."""
-    checkpoints = Checkpoints(
-        directory, keep=config.checkpoint.keep, scores=read_scores(directory), read_only=True
-    )
-    has_ema = config.ema_decay is not None
-    with contextlib.closing(checkpoints):
-        step = checkpoints.last()
-        if step is None:
-            raise UserError(f"The run {directory} has no checkpoint: train it first.")
-        weights = checkpoints.restore_weights(
-            step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
-        )
-    params, batch_stats = weights["ema"] if has_ema else (weights["params"], weights["batch_stats"])
-    # One device is enough for a few images.
-    return step, jax.device_get((params, batch_stats))
-
-
 @dataclasses.dataclass(frozen=True)
 class _Spread:
     """Records at equal distances: a dataset may be sorted by class."""
@@ -273,12 +248,13 @@ class _Spread:
 
 
 def _read_images(
-    config: ml_collections.ConfigDict, split: Split, number: int
+    config: ml_collections.ConfigDict, target: Target, split: Split, number: int
 ) -> Float[np.ndarray, "n h w 3"]:
     """Images as the evaluation sees them, normalised, in whole batches where there are several."""
     number = min(number, split.num_examples)
     part = dataclasses.replace(split, num_examples=number, source=_Spread(split.source, number))
-    batches = eval_batches(part, config.data, size_of(config.model.resolution), min(number, _BATCH))
+    config.evaluation.batch_size = min(number, _BATCH)
+    batches = eval_batches(config, part, target)
     images = np.concatenate([batch["images"][batch["mask"] > 0] for batch in _closing(batches)])
     if len(images) > _BATCH:
         images = images[: len(images) // _BATCH * _BATCH]

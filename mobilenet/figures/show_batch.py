@@ -13,11 +13,13 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from mobilenet.data.datasets import open_split
+from mobilenet.data.of_config import eval_batches, train_batches
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.figures.style import check_ending, new_figure, save_figure, styled
-from mobilenet.tasks.pixels.augment import make_augment, normalize, split_key
-from mobilenet.training.initial_weights import settle_config
-from mobilenet.training.loop import eval_batches, train_batches
+from mobilenet.tasks.choose import choose_task
+from mobilenet.tasks.classification.mixing import Mixture
+from mobilenet.tasks.task import split_key
+from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.step import micro_batch_key, split_batch, step_key
 
 # Inches, and letters of a caption that fit in a picture's width.
@@ -51,7 +53,7 @@ def show_batch(
       UserError: a wrong config, no such batch, or a file that cannot be written.
     """
     check_ending(out)
-    config = settle_config(config)
+    config = InitialWeights.of(config).config
     if step < 0 or max_images < 1:
         raise UserError("--step must be at least 0 and --max_images at least 1.")
     images, captions = (_train_pictures if split == "train" else _eval_pictures)(config, step)
@@ -67,45 +69,42 @@ Pictures = tuple[UInt8[np.ndarray, "n h w 3"], list[str]]
 
 
 def _train_pictures(config: ml_collections.ConfigDict, step: int) -> Pictures:
-    augment, parts = make_augment(config.augment), config.optimizer.accumulation_steps
+    task, parts = choose_task(config), config.optimizer.accumulation_steps
     if parts < 1 or config.batch_size % parts:
         raise ConfigError(
             f"config.batch_size={config.batch_size} must be a multiple of "
             f"config.optimizer.accumulation_steps={parts}."
         )
     split = open_split(config.data, config.data.train_split)
-    batches: Any = train_batches(config, split, start_step=step)
+    batches: Any = train_batches(config, split, task.target, start_step=step)
     with contextlib.closing(batches):
         batch = jax.tree.map(jnp.asarray, next(batches))
     key = step_key(config.seed, step)
-    augment = jax.jit(augment)
+    prepare = jax.jit(task.prepare)
     pictures, captions = [], []
     for index in range(parts):
         micro = jax.tree.map(lambda x, i=index: x[i], split_batch(batch, parts))
         micro_key = key if parts == 1 else micro_batch_key(key, index)
-        images, mixture = augment(micro, split_key(micro_key))
-        pictures.append(_to_pixels(images, config))
-        columns = [micro["labels"], micro["mask"]]
-        if mixture is not None:
-            columns += mixture
-        for label, mask, *mixed in zip(*(np.asarray(x).tolist() for x in columns), strict=True):
-            captions.append(_caption(split.class_names, label, mask, *mixed))
+        prepared = prepare(micro, split_key(micro_key))
+        pictures.append(_to_pixels(prepared["images"], config))
+        names = ("labels", "mask", *(name for name in Mixture._fields if name in prepared))
+        for row in zip(*(np.asarray(prepared[name]).tolist() for name in names), strict=True):
+            captions.append(_caption(split.class_names, *row))
     return np.concatenate(pictures), captions
 
 
 def _eval_pictures(config: ml_collections.ConfigDict, step: int) -> Pictures:
     split = open_split(config.data, config.data.eval_split)
-    batches: Any = eval_batches(config, split)
+    batches: Any = eval_batches(config, split, choose_task(config).target)
     with contextlib.closing(batches):
         batch = next(itertools.islice(batches, step, None), None)
     if batch is None:
         raise UserError(f"--step={step} is behind the last batch of {split.split}.")
-    images = normalize(jnp.asarray(batch["images"]), config.augment.mean, config.augment.stddev)
     captions = [
         _caption(split.class_names, label, mask)
         for label, mask in zip(batch["labels"].tolist(), batch["mask"].tolist(), strict=True)
     ]
-    return _to_pixels(images, config), captions
+    return batch["images"], captions
 
 
 def _to_pixels(

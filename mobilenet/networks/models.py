@@ -81,6 +81,9 @@ class MobileNet(nnx.Module):
     are the same.
     """
 
+    # The parameters that belong to the task, and not to the backbone.
+    head = ("logits",)
+
     def __init__(
         self,
         architecture: Architecture,

@@ -85,13 +85,17 @@ def read_metrics(directory: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
-def read_scores(directory: pathlib.Path) -> dict[int, float]:
-    """Returns the top-1 of every evaluation of a run, by its step.
+def read_scores(directory: pathlib.Path, name: str) -> dict[int, float]:
+    """Returns a score of every evaluation of a run, by its step.
+
+    Args:
+      directory: of the run.
+      name: of the score, such as `Task.best`.
 
     Raises:
       UserError: as `read_metrics`.
     """
-    return {r["step"]: r["top1"] for r in read_metrics(directory) if r["split"] == "eval"}
+    return {r["step"]: r[name] for r in read_metrics(directory) if r["split"] == "eval"}
 
 
 def _decode(line: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""A run directory describes itself: config.json, environment.json and, at the end, result.json.
+"""A run directory describes itself: config.json, data.json, environment.json, at last result.json.
 
 Every file is written to a temporary name and renamed, so that a kill leaves the old one or the new.
 """
@@ -40,17 +40,23 @@ _SHARING_SECONDS = 60
 
 @contextlib.contextmanager
 def start_run(
-    workdir: str | os.PathLike[str], config: ConfigDict, *, command: Sequence[str] | None = None
+    workdir: str | os.PathLike[str],
+    config: ConfigDict,
+    class_names: Sequence[str],
+    *,
+    command: Sequence[str] | None = None,
 ) -> Iterator[pathlib.Path]:
     """Starts or resumes the run in a directory, and keeps other processes out of it meanwhile.
 
-    Creates the directory if need be, writes the config, and adds this start to environment.json.
+    Creates the directory if need be, writes the config and data.json, and adds this start to
+    environment.json.
     A resume must bring the same config, but for `FREE_KEYS`, whose new values replace the old.
     In a run of several processes the first does all this, and the others wait for it.
 
     Args:
       workdir: the run directory, new or that of the same run.
       config: the complete config of the run.
+      class_names: of its data, in the order of their numbers.
       command: the command line for environment.json; None is this process's.
 
     Yields:
@@ -71,6 +77,7 @@ def start_run(
         if (directory / "config.json").exists():
             _check_same(directory, config)
         _write_json(directory / "config.json", _to_plain(config))
+        _write_json(directory / "data.json", {"classes": list(class_names)})
         starts = []
         if (directory / "environment.json").exists():
             starts = _read_json(directory / "environment.json")["starts"]
@@ -110,6 +117,20 @@ def read_current_config(workdir: str | os.PathLike[str]) -> ConfigDict:
             "older version did."
         )
     return config
+
+
+def read_class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Returns the names of the classes of a run's data, in the order of their numbers.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    path = pathlib.Path(workdir) / "data.json"
+    plain = _read_json(path)
+    names = plain.get("classes") if isinstance(plain, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{path} has no list `classes` of names: restore it.")
+    return tuple(names)
 
 
 def write_result(workdir: str | os.PathLike[str], result: Mapping[str, Any]) -> None:

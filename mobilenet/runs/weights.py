@@ -1,22 +1,98 @@
-"""The network of a run directory with the weights of a checkpoint, or a published one."""
+"""The weights of a run directory, opened; and the network with them, or a published one."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 
 from flax import nnx
+from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import UserError
-from mobilenet.evaluation.of_run import find_step
+from mobilenet.networks.functional import Tree
 from mobilenet.networks.models import MobileNet
-from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_scores
-from mobilenet.runs.run_directory import read_current_config
+from mobilenet.runs.run_directory import read_class_names, read_current_config
+from mobilenet.runtime.agreement import from_first, is_first
 from mobilenet.runtime.mesh import replicated
-from mobilenet.training.experiment import build_network
+from mobilenet.tasks.network import Network, build_network
 from mobilenet.weights.pretrained import Pretrained, load_pretrained
 from mobilenet.weights.registry import SOURCES
+
+
+@dataclasses.dataclass(frozen=True)
+class RunWeights:
+    """The weights of a checkpoint, on the devices of their network."""
+
+    directory: pathlib.Path
+    config: ConfigDict  # locked
+    class_names: tuple[str, ...]
+    network: Network
+    params: Tree
+    batch_stats: Tree
+    step: int
+    are_ema: bool  # whether they are the moving average
+
+    @property
+    def kind(self) -> str:
+        return "ema" if self.are_ema else "raw"
+
+
+def open_weights(
+    workdir: str | os.PathLike[str], *, checkpoint: str = "last", ema: bool | None = None
+) -> RunWeights:
+    """Returns the weights of a run; its data are not needed.
+
+    Damaged checkpoints are passed over. Several processes open the same one.
+
+    Args:
+      workdir: the run directory.
+      checkpoint: `last`, `best` (by the task's score in training) or the number of a step.
+      ema: whether to take the moving average; None takes it if the run has one.
+
+    Raises:
+      UserError: no such run, checkpoint or moving average, or the run is of an older version of
+        this code.
+    """
+    directory = pathlib.Path(workdir)
+    config = read_current_config(directory)
+    class_names = read_class_names(directory)
+    has_ema = config.ema_decay is not None
+    if ema and not has_ema:
+        raise UserError(f"The run {directory} has no moving average: leave out --ema.")
+    network = build_network(config, len(class_names))
+    scores = read_scores(directory, network.task.best)
+    checkpoints = Checkpoints(directory, keep=config.checkpoint.keep, scores=scores, read_only=True)
+    with contextlib.closing(checkpoints):
+        # A run that goes on meanwhile may save another checkpoint before all have looked.
+        step = _find_step(checkpoints, checkpoint, directory) if is_first() else None
+        step = from_first(step)
+        weights = checkpoints.restore_weights(
+            step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
+        )
+    are_ema = has_ema if ema is None else ema
+    params, batch_stats = weights["ema"] if are_ema else (weights["params"], weights["batch_stats"])
+    return RunWeights(directory, config, class_names, network, params, batch_stats, step, are_ema)
+
+
+def load_run(
+    workdir: str | os.PathLike[str], *, checkpoint: str = "last", ema: bool | None = None
+) -> Pretrained:
+    """Returns the network of a run with its weights; arguments and errors as `open_weights`."""
+    run = open_weights(workdir, checkpoint=checkpoint, ema=ema)
+    config = run.config
+    preprocessing = run.network.module.preprocessing
+    model = MobileNet(run.network.architecture, preprocessing=preprocessing)
+    nnx.update(model, run.params)
+    nnx.update(model, run.batch_stats)
+    return Pretrained(
+        model=model,
+        origin=f"{run.directory}, step {run.step:,}, {run.kind} weights",
+        knobs={k: v for k, v in config.model.items() if k != "name" and v is not None},
+        preprocessing=preprocessing,
+        has_own_classifier=True,
+    )
 
 
 def load_run_or_weights(
@@ -56,52 +132,23 @@ def load_run_or_weights(
     return load_pretrained(model, where, num_classes, resolution=resolution)
 
 
-def load_run(
-    workdir: str | os.PathLike[str], *, checkpoint: str = "last", ema: bool | None = None
-) -> Pretrained:
-    """Returns the network of a run; its data are not needed.
-
-    Args:
-      workdir: the run directory.
-      checkpoint: `last`, `best` (by top-1 in training) or the number of a step.
-      ema: whether to take the moving average; None takes it if the run has one.
+def _find_step(checkpoints: Checkpoints, checkpoint: str, directory: pathlib.Path) -> int:
+    """Returns the step of the checkpoint that is `last`, `best` or a number.
 
     Raises:
-      UserError: no such run, checkpoint or moving average, or the run is of an older version of
-        this code.
+      UserError: there is no such checkpoint.
     """
-    directory = pathlib.Path(workdir)
-    config = read_current_config(directory)
-    has_ema = config.ema_decay is not None
-    if ema and not has_ema:
-        raise UserError(f"The run {directory} has no moving average: leave out --ema.")
-    checkpoints = Checkpoints(
-        directory, keep=config.checkpoint.keep, scores=read_scores(directory), read_only=True
-    )
-    with contextlib.closing(checkpoints):
-        step = find_step(checkpoints, checkpoint, directory)
-        (num_classes,) = checkpoints.shapes(step)["params/logits/bias"]
-        network = build_network(config, num_classes)
-        weights = checkpoints.restore_weights(
-            step, network.abstract_weights(with_ema=has_ema), replicated(network.mesh)
+    if checkpoint.isdecimal():
+        return int(checkpoint)
+    if checkpoint not in ("last", "best"):
+        raise UserError(
+            f"--checkpoint={checkpoint} must be last, best or the number of a step; there are "
+            f"{', '.join(map(str, checkpoints.steps())) or 'none'}."
         )
-    use_ema = has_ema if ema is None else ema
-    params, batch_stats = weights["ema"] if use_ema else (weights["params"], weights["batch_stats"])
-    preprocessing = Preprocessing(
-        mean=config.augment.mean,
-        stddev=config.augment.stddev,
-        resolution=network.architecture.resolution,
-        eval_crop=config.data.eval_crop,
-        eval_fraction=config.data.eval_fraction,
-        interpolation=config.data.interpolation,
-    )
-    model = MobileNet(network.architecture, preprocessing=preprocessing)
-    nnx.update(model, params)
-    nnx.update(model, batch_stats)
-    return Pretrained(
-        model=model,
-        origin=f"{directory}, step {step:,}, {'ema' if use_ema else 'raw'} weights",
-        knobs={k: v for k, v in config.model.items() if k != "name" and v is not None},
-        preprocessing=preprocessing,
-        has_own_classifier=True,
-    )
+    step = checkpoints.find_whole_weights(checkpoint)
+    if step is None:
+        raise UserError(
+            f"The run {directory} has no {checkpoint} checkpoint"
+            f"{' that was evaluated' if checkpoint == 'best' else ''}: train it first."
+        )
+    return step

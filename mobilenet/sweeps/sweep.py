@@ -18,7 +18,7 @@ from mobilenet.networks.models import create_architecture
 from mobilenet.runs.run_directory import flatten, is_free
 from mobilenet.runtime.whole_file import whole_file
 from mobilenet.sweeps.rows import Row
-from mobilenet.tasks.classification import BEST
+from mobilenet.tasks.choose import choose_task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +76,7 @@ def plan_sweep(
     rows = _read_rows(sweep_file, base)
     directory = pathlib.Path(workdir)
     ambiguous = _ambiguous_leaves(base)
+    score = choose_task(base).best
     runs = []
     for row in rows:
         _check_row(sweep_file, base, row)
@@ -83,7 +84,7 @@ def plan_sweep(
         flags = [f"--config={base_file}", f"--workdir={directory / name}"]
         for key, value in {**base_overrides, **row}.items():
             flags.append(f"--config.{key}={_on_command_line(value)}")
-        runs.append(PlannedRun(name, row, directory / name, tuple(flags), BEST))
+        runs.append(PlannedRun(name, row, directory / name, tuple(flags), score))
     for name, count in Counter(run.name for run in runs).items():
         if count > 1:
             raise UserError(

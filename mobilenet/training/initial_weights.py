@@ -1,5 +1,6 @@
 """What a run begins with: random weights, published ones, or those of another run."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,13 +9,15 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import logging
+from flax import nnx
 
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.networks.functional import Tree, split_model
 from mobilenet.networks.initialization import initialize
-from mobilenet.networks.models import MobileNet
 from mobilenet.networks.preprocessing import SLIM
 from mobilenet.runs.run_directory import read_config
+from mobilenet.runs.weights import open_weights
+from mobilenet.tasks.network import Network
 from mobilenet.weights.pretrained import find_published, load_pretrained
 
 Color = tuple[float, float, float]
@@ -24,77 +27,113 @@ _OF_RUN = "run:"
 _TRAINING_KNOBS = ("dropout", "norm_momentum", "norm_group_size")
 
 
-def settle_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Writes into a config what goes with its initial weights.
+@dataclasses.dataclass(frozen=True)
+class InitialWeights:
+    """The weights that `config.initial_weights` names, found and not yet read.
 
-    Where `config.model` holds None, the knobs become those that the weights were trained with, such
-    as padding and epsilon; `config.augment.mean` and `stddev` of None become theirs, or slim's
-    without initial weights. Values that are given stay, and a mean or deviation of pixels that is
-    not the weights' own gives a warning.
-
-    Returns:
-      A locked copy.
-
-    Raises:
-      ConfigError: `config.initial_weights` names no weights of this network.
+    Attributes:
+      config: locked, with what goes along with the weights written into it.
     """
-    config = config.copy_and_resolve_references().unlock()
-    knobs: Mapping[str, Any] = {}
-    mean, stddev = SLIM.mean, SLIM.stddev
-    if config.initial_weights is not None:
-        knobs, mean, stddev = _what_goes_along(config)
-    for knob, value in knobs.items():
-        if knob not in _TRAINING_KNOBS and config.model[knob] is None:
-            config.model[knob] = value
-    for key, value in (("mean", mean), ("stddev", stddev)):
-        if config.augment[key] is None:
-            config.augment[key] = value
-        elif config.initial_weights and not np.allclose(config.augment[key], value, atol=0.01):
-            logging.warning(
-                "config.augment.%s is %s, and that of the initial weights %s: None takes theirs.",
-                key,
-                tuple(config.augment[key]),
-                tuple(round(x, 3) for x in value),
+
+    config: ml_collections.ConfigDict
+
+    @classmethod
+    def of(cls, config: ml_collections.ConfigDict) -> "InitialWeights":
+        """Finds them, and settles the config.
+
+        Where `config.model` holds None, the knobs become those that the weights were trained with,
+        such as padding and epsilon; `config.augment.mean` and `stddev` of None become theirs, or
+        slim's without initial weights. Values that are given stay, and a mean or deviation of
+        pixels that is not the weights' own gives a warning.
+
+        Raises:
+          ConfigError: `config.initial_weights` names no weights of this network.
+        """
+        config = config.copy_and_resolve_references().unlock()
+        knobs: Mapping[str, Any] = {}
+        mean, stddev = SLIM.mean, SLIM.stddev
+        if config.initial_weights is not None:
+            knobs, mean, stddev = _what_goes_along(config)
+        for knob, value in knobs.items():
+            if knob not in _TRAINING_KNOBS and config.model[knob] is None:
+                config.model[knob] = value
+        for key, value in (("mean", mean), ("stddev", stddev)):
+            if config.augment[key] is None:
+                config.augment[key] = value
+            elif config.initial_weights and not np.allclose(config.augment[key], value, atol=0.01):
+                logging.warning(
+                    "config.augment.%s is %s, and that of the initial weights %s: None takes "
+                    "theirs.",
+                    key,
+                    tuple(config.augment[key]),
+                    tuple(round(x, 3) for x in value),
+                )
+        return cls(config.lock())
+
+    def load(self, network: Network) -> tuple[Tree, Tree]:
+        """Returns the parameters and moving statistics that a run of the network begins with.
+
+        The head is new and zero, and a warning says so, where its classes are not as many as the
+        data's.
+
+        Raises:
+          UserError: the weights cannot be had, or do not fit.
+        """
+        config = self.config
+        words, head = config.initial_weights, network.module.head
+        if words is not None and not words.startswith(_OF_RUN):
+            classes, knobs = network.architecture.num_classes, _given_knobs(config)
+            pretrained = load_pretrained(
+                config.model.name, words, classes, seed=config.seed, **knobs
             )
-    return config.lock()
+            _, params, batch_stats = split_model(pretrained.model)
+            if not pretrained.has_own_classifier:
+                params = _with_new_head(params, params, head)
+            return params, batch_stats
+        # Of the module, whose shapes stay shapes.
+        _, params, batch_stats = split_model(initialize(nnx.clone(network.module), config.seed))
+        return (params, batch_stats) if words is None else self._of_run(network, params)
+
+    def _of_run(self, network: Network, params: Tree) -> tuple[Tree, Tree]:
+        """Returns the weights of a run's last checkpoint, for a network with such parameters."""
+        config, head = self.config, network.module.head
+        run = open_weights(config.initial_weights.removeprefix(_OF_RUN))
+        # They may lie on other devices than those of this run.
+        theirs, batch_stats = jax.device_get((run.params, run.batch_stats))
+        if any(_shapes(theirs[name]) != _shapes(params[name]) for name in head):
+            logging.warning(
+                "The classifier of %s, step %s, has %d classes: that of this run, of %d classes, "
+                "is new.",
+                run.directory,
+                f"{run.step:,}",
+                len(run.class_names),
+                network.architecture.num_classes,
+            )
+            theirs = _with_new_head(theirs, params, head)
+        if _shapes(theirs) != _shapes(params):
+            there, here = run.config.model, config.model
+            differing = [
+                f"config.model.{key} is {there[key]} there and {here[key]} here"
+                for key in sorted(here)
+                if key not in (*_TRAINING_KNOBS, "resolution") and there[key] != here[key]
+            ]
+            raise ConfigError(
+                f"config.initial_weights: the network of {run.directory} is another one: "
+                f"{'; '.join(differing)}."
+            )
+        return theirs, batch_stats
 
 
-def load_initial_weights(config: ml_collections.ConfigDict, module: MobileNet) -> tuple[Tree, Tree]:
-    """Returns the parameters and moving statistics that a run begins with.
-
-    The classifier is new and zero, and a warning says so, where its classes are not as many as the
-    data's.
-
-    Args:
-      config: of the run, settled.
-      module: the network of the run; only its shapes are read.
-
-    Raises:
-      UserError: the weights cannot be had, or do not fit.
-    """
-    words, architecture = config.initial_weights, module.architecture
-    if words is not None and not words.startswith(_OF_RUN):
-        classes, knobs = architecture.num_classes, _given_knobs(config)
-        pretrained = load_pretrained(config.model.name, words, classes, seed=config.seed, **knobs)
-        params, batch_stats = _weights_of(pretrained.model)
-        if not pretrained.has_own_classifier:
-            params = _with_new_classifier(params)
-        return params, batch_stats
-    params, batch_stats = _weights_of(initialize(MobileNet(architecture), config.seed))
-    return (params, batch_stats) if words is None else _of_run(config, params)
-
-
-def _weights_of(module: MobileNet) -> tuple[Tree, Tree]:
-    _, params, batch_stats = split_model(module)
-    return params, batch_stats
-
-
-def _with_new_classifier(params: Tree) -> Tree:
-    """Sets the classifier to zero, so that its first errors do not reach the layers before it.
+def _with_new_head(theirs: Tree, ours: Tree, head: tuple[str, ...]) -> Tree:
+    """Sets the head to zero, so that its first errors do not reach the layers before it.
 
     As big_vision's models begin a transfer (models/vit.py, head_zeroinit).
     """
-    return {**params, "logits": jax.tree.map(jnp.zeros_like, params["logits"])}
+    return {**theirs, **{name: jax.tree.map(jnp.zeros_like, ours[name]) for name in head}}
+
+
+def _shapes(tree: Tree) -> Any:
+    return jax.tree.map(np.shape, tree)
 
 
 def _given_knobs(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -120,34 +159,3 @@ def _what_goes_along(
         raise ConfigError(f"config.initial_weights: {error}") from error
     preprocessing = published.preprocessing
     return published.knobs, preprocessing.mean, preprocessing.stddev
-
-
-def _of_run(config: ml_collections.ConfigDict, params: Tree) -> tuple[Tree, Tree]:
-    """Returns the weights of a run's last checkpoint, for a network with such parameters."""
-    # Only here, as it imports the module that imports this one.
-    from mobilenet.runs.weights import load_run
-
-    loaded = load_run(config.initial_weights.removeprefix(_OF_RUN))
-    theirs, statistics = _weights_of(loaded.model)
-    if theirs["logits"]["bias"].shape != params["logits"]["bias"].shape:
-        logging.warning(
-            "The classifier of %s has %d classes: that of this run, of %d classes, is new.",
-            loaded.origin,
-            theirs["logits"]["bias"].size,
-            params["logits"]["bias"].size,
-        )
-        theirs = _with_new_classifier({**theirs, "logits": params["logits"]})
-    shapes = [jax.tree.map(np.shape, tree) for tree in (theirs, params)]
-    if shapes[0] != shapes[1]:
-        there = {**loaded.knobs, "name": loaded.model.architecture.name}
-        here = {**_given_knobs(config), "name": config.model.name}
-        differing = [
-            f"config.model.{key} is {there.get(key)} there and {here.get(key)} here"
-            for key in sorted(there.keys() | here.keys())
-            if key not in (*_TRAINING_KNOBS, "resolution") and there.get(key) != here.get(key)
-        ]
-        raise ConfigError(
-            f"config.initial_weights: the network of {loaded.origin} is another one: "
-            f"{'; '.join(differing)}."
-        )
-    return theirs, statistics

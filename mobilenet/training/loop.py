@@ -1,6 +1,7 @@
 """The training loop: one run from its config to its result, resumed wherever it was killed."""
 
 import contextlib
+import functools
 import math
 import os
 import pathlib
@@ -11,12 +12,9 @@ from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 
-from mobilenet.config import size_of
-from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split, check_is_complete, open_split
-from mobilenet.data.policy import make_policy
+from mobilenet.data.of_config import check_batches, eval_batches, train_batches
 from mobilenet.errors import UserError
 from mobilenet.evaluation.evaluate import Interrupted, evaluate
 from mobilenet.networks.cost import count_cost
@@ -29,7 +27,7 @@ from mobilenet.runtime.agreement import agreed, from_first, is_first
 from mobilenet.runtime.mesh import replicated, to_devices
 from mobilenet.runtime.signals import stop_requested
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import settle_config
+from mobilenet.training.initial_weights import InitialWeights
 from mobilenet.training.step import Metrics
 
 
@@ -52,7 +50,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         several processes all stop at the same step if it arrived in any.
       UserError: the config or the machine is at fault, or the loss is not finite.
     """
-    config = settle_config(config)
+    initial = InitialWeights.of(config)
+    config = initial.config
     with stop_requested() as stop:
         # All this before the directory, which a config that cannot work should not occupy.
         train_split = open_split(config.data, config.data.train_split)
@@ -64,12 +63,17 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
             )
         check_is_complete(eval_split)
         experiment = build_experiment(config, train_split)
-        train_batches(config, train_split, start_step=0)
-        eval_batches(config, eval_split)
+        check_batches(config, train_split, eval_split, experiment.network.task.target)
+
+        @functools.cache
+        def first_state() -> TrainState:
+            return experiment.make_state(*initial.load(experiment.network))
+
         if not from_first(has_checkpoint(workdir)):
-            _ = experiment.initial_state
-        with start_run(workdir, config) as directory:
-            return _Run(config, directory, experiment, train_split, eval_split, agreed(stop)).run()
+            first_state()
+        with start_run(workdir, config, train_split.class_names) as directory:
+            run = _Run(config, directory, experiment, train_split, eval_split, agreed(stop))
+            return run.run(first_state)
 
 
 class _Run:
@@ -88,18 +92,19 @@ class _Run:
         self._train_split = train_split
         self._eval_split = eval_split
         self._stop = stop
-        # Top-1 of the evaluations so far, by step; a checkpoint may exist without one.
+        # Of the evaluations so far, by step; a checkpoint may exist without one.
         self._scores: dict[int, float] = {}
         self._checkpoints = Checkpoints(directory, keep=config.checkpoint.keep, scores=self._scores)
 
-    def run(self) -> dict[str, Any]:
+    def run(self, first_state: Callable[[], TrainState]) -> dict[str, Any]:
+        """Trains to the end, from the last checkpoint or, without one, from the first state."""
         experiment, config = self._experiment, self._config
         start = self._checkpoints.last_whole() or 0
         if start:
             whole = replicated(experiment.network.mesh)
             state = self._checkpoints.restore(start, experiment.abstract_state, whole)
         else:
-            state = experiment.initial_state
+            state = first_state()
         reporter = Reporter(
             self._directory,
             start_step=start,
@@ -111,7 +116,8 @@ class _Run:
         try:
             with reporter:
                 # The first process has just dropped what a killed run wrote too much.
-                scores = read_scores(self._directory) if is_first() else {}
+                best = experiment.network.task.best
+                scores = read_scores(self._directory, best) if is_first() else {}
                 self._scores.update(from_first(list(scores.items())))
                 if start and experiment.is_eval_step(start) and start not in self._scores:
                     # A signal had ended the evaluation of this step.
@@ -128,12 +134,13 @@ class _Run:
 
     def _train(self, start: int, state: TrainState, reporter: Reporter) -> None:
         experiment, config = self._experiment, self._config
-        batches = train_batches(config, self._train_split, start_step=start)
+        mesh, target = experiment.network.mesh, experiment.network.task.target
+        batches = train_batches(config, self._train_split, target, start_step=start)
         log = _Log(reporter, start, config.batch_size, config.log.every_steps)
         running: tuple[int, Metrics] | None = None
         for step in range(start + 1, experiment.total_steps + 1):
-            batch = to_devices(next(batches), experiment.network.mesh)
-            state, metrics = experiment.train_step(state, batch)
+            with jax.transfer_guard("disallow"):  # but for what is sent on purpose
+                state, metrics = experiment.train_step(state, to_devices(next(batches), mesh))
             # The step before is looked at while this one runs.
             if running:
                 self._look_at(running, log)
@@ -172,17 +179,16 @@ class _Run:
         config, network = self._config, self._experiment.network
         try:
             metrics = evaluate(
-                network.eval_step,
+                network,
                 *state.evaluated,
-                eval_batches(config, self._eval_split),
-                num_examples=self._eval_split.num_examples,
+                eval_batches(config, self._eval_split, network.task.target),
+                self._eval_split,
                 on_corrupt=config.data.on_corrupt,
-                mesh=network.mesh,
                 stop=self._stop,
             )
         except Interrupted:
             return
-        self._scores[step] = metrics["top1"]
+        self._scores[step] = metrics[network.task.best]
         reporter.evaluation(step, metrics)
 
     def _end_if_asked(self, step: int) -> None:
@@ -202,50 +208,19 @@ class _Run:
         training = [record for record in records if record["split"] == "train"]
         speeds = [r["images_per_second"] for r in training if "images_per_second" in r]
         cost = count_cost(self._experiment.network.architecture)
+        step = last.pop("step")
+        del last["split"], last["images_per_second"]
         return {
-            "top1": last["top1"],
-            "top5": last["top5"],
+            "best": self._experiment.network.task.best,
             # The moving statistics of a network that diverges can overflow; JSON has no infinity.
-            "loss": last["loss"] if math.isfinite(last["loss"]) else None,
-            "num_images": last["num_images"],
+            **{name: value if math.isfinite(value) else None for name, value in last.items()},
             "split": self._eval_split.split,
-            "step": last["step"],
+            "step": step,
             "params": cost.params,
             "madds": cost.madds,
             "images_per_second": statistics.median(speeds) if speeds else None,
             "seconds": sum(record["seconds"] for record in training),
         }
-
-
-def train_batches(
-    config: ml_collections.ConfigDict, split: Split, *, start_step: int
-) -> Iterator[dict[str, np.ndarray]]:
-    """Returns this host's part of the training batches of a config, from the given one on."""
-    return pipeline.train_batches(
-        split,
-        config.data,
-        size_of(config.data.train_resolution or config.model.resolution),
-        config.batch_size,
-        config.seed,
-        start_step=start_step,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-        policy=make_policy(config.augment),
-    )
-
-
-def eval_batches(
-    config: ml_collections.ConfigDict, split: Split
-) -> Iterator[dict[str, np.ndarray]]:
-    """Returns this host's part of the batches that an evaluation of a config sees."""
-    return pipeline.eval_batches(
-        split,
-        config.data,
-        size_of(config.model.resolution),
-        config.evaluation.batch_size,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
 
 
 class _Log:
@@ -273,7 +248,7 @@ class _Log:
             return
         means = {
             name: statistics.fmean(metrics[name] for metrics in self._steps)
-            for name in ("loss", "top1", "gradient_norm")
+            for name in metrics.keys() - {"images", "learning_rate"}
         }
         images = sum(metrics["images"] for metrics in self._steps)
         now = time.perf_counter()

@@ -1,5 +1,7 @@
 """Optimizers as their sources define them, and the rules that say which parameters decay."""
 
+from collections.abc import Collection
+
 import jax
 import ml_collections
 import optax
@@ -20,6 +22,7 @@ def make_optimizer(
     optimizer: ml_collections.ConfigDict,
     schedule: optax.Schedule,
     params: PyTree[Float[Array, "..."] | jax.ShapeDtypeStruct],
+    head: Collection[str],
 ) -> optax.GradientTransformation:
     """Builds the optimizer that `config.optimizer` describes.
 
@@ -36,13 +39,14 @@ def make_optimizer(
       change of it takes several steps to be felt. epsilon: None is slim's 1.0.
     - `adamw`: beta1, beta2; epsilon outside the root, None is 1e-8.
 
-    `body_rate` scales the learning rate of all parameters before the classifier, and with it the
+    `body_rate` scales the learning rate of all parameters but those of the head, and with it the
     decay of `adamw`. Their moving statistics follow the batches also where it is 0.
 
     Args:
       optimizer: the section `config.optimizer`.
       schedule: learning rate as a function of the number of finished steps.
       params: nested dict of parameters or of their shapes; only its structure is read.
+      head: the names in `params` of what belongs to the task and not to the backbone.
 
     Raises:
       ConfigError: an unknown name or rule, or a value that makes no sense.
@@ -71,7 +75,7 @@ def make_optimizer(
     if optimizer.clip_norm is not None:
         stages = [optax.clip_by_global_norm(optimizer.clip_norm), *stages]
     if optimizer.body_rate != 1:
-        stages = [*stages, _scale_body(optimizer.body_rate)]
+        stages = [*stages, _scale_body(optimizer.body_rate, head)]
     return optax.chain(*stages)
 
 
@@ -121,11 +125,11 @@ def decay_mask(
     return jax.tree_util.tree_map_with_path(decays, params)
 
 
-def _scale_body(rate: float) -> optax.GradientTransformation:
-    """Scales the updates of all parameters but those of `logits`."""
+def _scale_body(rate: float, head: Collection[str]) -> optax.GradientTransformation:
+    """Scales the updates of all parameters but those of the head."""
 
     def scale(path: tuple[jax.tree_util.DictKey, ...], update: jax.Array) -> jax.Array:
-        return update if path[0].key == "logits" else update * rate
+        return update if path[0].key in head else update * rate
 
     return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(scale, updates))
 

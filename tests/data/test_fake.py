@@ -6,6 +6,7 @@ import pytest
 from mobilenet.data.datasets import open_split
 from mobilenet.data.pipeline import eval_batches, train_batches
 from mobilenet.errors import ConfigError
+from mobilenet.tasks.classification.classification import label_of
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_split_that_a_known_dataset_does_not_have_is_refused(config):
 
 def _train(fake, *, count=4, start_step=0, seed=3):
     batches = train_batches(
-        open_split(fake, "train"), fake, (12, 12), 8, seed, start_step=start_step
+        open_split(fake, "train"), fake, (12, 12), 8, seed, label_of, start_step=start_step
     )
     taken = [next(batches) for _ in range(count)]
     batches.close()
@@ -93,7 +94,7 @@ def test_batches_look_like_real_ones_and_repeat(fake):
 
 def test_an_evaluation_pads(fake):
     split = open_split(fake, "test")
-    batches = list(eval_batches(split, fake, (12, 12), 16))
+    batches = list(eval_batches(split, fake, (12, 12), 16, label_of))
     assert [batch["mask"].sum() for batch in batches] == [16, 4]
     assert not batches[1]["images"][4:].any()
 

@@ -16,6 +16,7 @@ from mobilenet.data.images import DECODERS, MOST_PIXELS, CorruptImageError
 from mobilenet.data.jpeg_frame import read_any_size
 from mobilenet.data.pipeline import eval_batches, train_batches
 from mobilenet.data.prepare.image_folder import ImageFolderError, prepare_image_folder
+from mobilenet.tasks.classification.classification import label_of
 from tests.helpers import toy_dataset
 
 decoders = pytest.mark.parametrize("decode", DECODERS.values(), ids=DECODERS)
@@ -116,7 +117,7 @@ def odd_dir(tmp_path_factory):
 @pytest.mark.parametrize("crop", ["inception", "pad_crop", "none"])
 def test_every_crop_takes_every_odd_image(config, odd_dir, crop):
     config.update(name="odd", data_dir=str(odd_dir), train_crop=crop)
-    batches = train_batches(open_split(config, "train"), config, (24, 24), len(ODD), seed=0)
+    batches = train_batches(open_split(config, "train"), config, (24, 24), len(ODD), 0, label_of)
     for _ in range(10):
         batch = next(batches)
         assert batch["images"].shape == (len(ODD), 24, 24, 3)
@@ -127,20 +128,20 @@ def test_every_crop_takes_every_odd_image(config, odd_dir, crop):
 @pytest.mark.parametrize("crop", ["center", "central_fraction", "window"])
 def test_evaluation_takes_every_odd_image(config, odd_dir, crop):
     config.update(name="odd", data_dir=str(odd_dir), eval_crop=crop, eval_fraction=0.875)
-    (batch,) = eval_batches(open_split(config, "test"), config, (24, 24), len(ODD))
+    (batch,) = eval_batches(open_split(config, "test"), config, (24, 24), len(ODD), label_of)
     assert batch["mask"].all()
 
 
 def test_a_huge_image_is_named_with_its_number_and_file(config, odd_dir):
     config.update(name="bad", data_dir=str(odd_dir))
-    batches = eval_batches(open_split(config, "test"), config, (24, 24), 3)
+    batches = eval_batches(open_split(config, "test"), config, (24, 24), 3, label_of)
     with pytest.raises(
         CorruptImageError,
         match=r"Image 1 \(1\.png\) of bad, split 'test', cannot be read: it has 20,000 x 20,000 ",
     ):
         next(batches)
     config.on_corrupt = "skip"
-    (batch,) = eval_batches(open_split(config, "test"), config, (24, 24), 3)
+    (batch,) = eval_batches(open_split(config, "test"), config, (24, 24), 3, label_of)
     np.testing.assert_array_equal(batch["mask"], [1, 0, 0])
 
 

@@ -14,6 +14,7 @@ from mobilenet.data.images import CorruptImageError
 from mobilenet.data.pipeline import eval_batches, train_batches
 from mobilenet.data.records import Record
 from mobilenet.errors import ConfigError
+from mobilenet.tasks.classification.classification import label_of
 from tests.helpers import toy_dataset
 from tests.helpers.toy_dataset import TEST, TRAIN, constant, png
 
@@ -28,11 +29,12 @@ def take(iterator, count: int | None = None) -> list[dict[str, np.ndarray]]:
 
 def train(config, count=6, batch_size=8, seed=3, **options):
     split = open_split(config, "train")
-    return take(train_batches(split, config, SIZE, batch_size, seed, **options), count)
+    return take(train_batches(split, config, SIZE, batch_size, seed, label_of, **options), count)
 
 
 def evaluate(config, batch_size, split="test", **options):
-    return take(eval_batches(open_split(config, split), config, SIZE, batch_size, **options))
+    opened = open_split(config, split)
+    return take(eval_batches(opened, config, SIZE, batch_size, label_of, **options))
 
 
 def assert_equal(first, second):
@@ -111,8 +113,8 @@ def test_images_may_be_rectangles(config, photographs):
     config.update(name="photographs", data_dir=photographs)
     split = open_split(config, "train")
     for batches in (
-        train_batches(split, config, (24, 36), 4, 0),
-        eval_batches(split, config, (24, 36), 4),
+        train_batches(split, config, (24, 36), 4, 0, label_of),
+        eval_batches(split, config, (24, 36), 4, label_of),
     ):
         (batch,) = take(batches, 1)
         assert batch["images"].shape == (4, 24, 36, 3)
@@ -191,7 +193,7 @@ def test_shared_memory_of_workers_is_closed_with_the_batch(config, monkeypatch):
 
     monkeypatch.setattr(SharedMemoryArray, "from_metadata", from_metadata)
     config.num_workers = 1
-    batches = eval_batches(open_split(config, "test"), config, SIZE, 4)
+    batches = eval_batches(open_split(config, "test"), config, SIZE, 4, label_of)
     assert indices(list(batches))[:TEST] == list(range(TEST))
     assert opened
     assert [array.shm.buf for array in opened] == [None] * len(opened)
@@ -278,7 +280,7 @@ def test_a_record_without_a_class_is_refused(config):
 
     split = dataclasses.replace(open_split(config, "test"), source=Unlabelled())
     with pytest.raises(ConfigError, match=r"Image 0 of toy, split 'test', has the label -1"):
-        take(eval_batches(split, config, SIZE, 4))
+        take(eval_batches(split, config, SIZE, 4, label_of))
 
 
 @pytest.mark.parametrize(
@@ -309,27 +311,27 @@ def test_a_bad_value_is_refused_at_once_and_named(config, key, value):
     evaluates = key.startswith("eval")
     function, seed = (eval_batches, ()) if evaluates else (train_batches, (0,))
     with pytest.raises(ConfigError, match=named):
-        function(split, config, SIZE, 8, *seed)
+        function(split, config, SIZE, 8, *seed, label_of)
 
 
 def test_bad_arguments_are_refused_at_once(config):
     split = open_split(config, "train")
     with pytest.raises(ConfigError, match=r"config\.batch_size is 9: .* hosts, 2\."):
-        train_batches(split, config, SIZE, 9, 0, process_count=2)
+        train_batches(split, config, SIZE, 9, 0, label_of, process_count=2)
     with pytest.raises(ConfigError, match=r"config\.evaluation\.batch_size is 0"):
-        eval_batches(split, config, SIZE, 0)
+        eval_batches(split, config, SIZE, 0, label_of)
     with pytest.raises(ConfigError, match=r"config\.seed is -1"):
-        train_batches(split, config, SIZE, 8, -1)
+        train_batches(split, config, SIZE, 8, -1, label_of)
     with pytest.raises(ConfigError, match=r"config\.model\.resolution is 0"):
-        train_batches(split, config, (8, 0), 8, 0)
+        train_batches(split, config, (8, 0), 8, 0, label_of)
     with pytest.raises(ValueError, match=r"process_index is 2: there are 2 processes"):
-        train_batches(split, config, SIZE, 8, 0, process_index=2, process_count=2)
+        train_batches(split, config, SIZE, 8, 0, label_of, process_index=2, process_count=2)
     with pytest.raises(ValueError, match="start_step is -1"):
-        train_batches(split, config, SIZE, 8, 0, start_step=-1)
+        train_batches(split, config, SIZE, 8, 0, label_of, start_step=-1)
 
 
 def test_a_closed_iterator_gives_no_more(config):
-    iterator = train_batches(open_split(config, "train"), config, SIZE, 8, 0)
+    iterator = train_batches(open_split(config, "train"), config, SIZE, 8, 0, label_of)
     next(iterator)
     iterator.close()
     iterator.close()
@@ -348,13 +350,14 @@ PROGRAM = """
 import sys
 from mobilenet.config import get_config
 from mobilenet.data.datasets import open_split
+from mobilenet.tasks.classification.classification import label_of
 from mobilenet.data.pipeline import eval_batches, train_batches
 if __name__ == "__main__":
     data = get_config().data
     data.update(name="toy", data_dir=sys.argv[1], num_workers=int(sys.argv[2]))
-    batches = eval_batches(open_split(data, "test"), data, (8, 8), 4)
+    batches = eval_batches(open_split(data, "test"), data, (8, 8), 4, label_of)
     print(sum(batch["mask"].sum() for batch in batches))
-    iterator = train_batches(open_split(data, "train"), data, (8, 8), 8, 0)
+    iterator = train_batches(open_split(data, "train"), data, (8, 8), 8, 0, label_of)
     batch = next(iterator)
     print(type(batch["images"]).__name__)
 """

@@ -9,6 +9,7 @@ from mobilenet.data.datasets import open_split
 from mobilenet.data.pipeline import train_batches
 from mobilenet.data.policy import RandAugment, TrivialAugmentWide
 from mobilenet.data.stream import NUMBERS, ShuffledStream
+from mobilenet.tasks.classification.classification import label_of
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def batches(config):
 
     def take(count=4, **options):
         split = open_split(config, "train")
-        iterator = train_batches(split, config, (8, 8), 8, 3, **options)
+        iterator = train_batches(split, config, (8, 8), 8, 3, label_of, **options)
         taken = list(itertools.islice(iterator, count))
         iterator.close()
         return taken

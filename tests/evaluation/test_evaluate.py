@@ -1,19 +1,33 @@
 """An evaluation counts every image once, adds exactly and ends when asked."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mobilenet.data.datasets import Split
+from mobilenet.errors import UserError
 from mobilenet.evaluation.evaluate import Interrupted, evaluate
-from mobilenet.runtime.mesh import make_mesh
-from mobilenet.training.step import summarize
+from mobilenet.tasks.classification.classification import score_batch
+from mobilenet.tasks.network import build_network
+from tests.helpers.small_config import get_config
+
+
+def _network(eval_step):
+    """A network whose evaluation step is another one."""
+    return dataclasses.replace(build_network(get_config(), 7), eval_step=eval_step)
 
 
 def _eval_step(params, batch_stats, batch):
     """The logits are the params' constant rows: images hold the row's number."""
     del batch_stats
     logits = params["table"][batch["images"]]
-    return summarize(logits, batch["labels"], batch["mask"], label_smoothing=0.0)
+    return {"read": (batch["mask"] > 0).sum(), **score_batch(logits, batch)}
+
+
+def _split(num_examples):
+    return Split("some", "test", num_examples, 7, tuple("abcdefg"), source=[None])
 
 
 _ROWS = 40
@@ -38,9 +52,9 @@ def _batches(labels, *, skipped=()):
         }
 
 
-def _evaluate(logits, batches, **keys):
-    defaults = {"num_examples": _ROWS, "on_corrupt": "raise", "mesh": make_mesh()}
-    return evaluate(_eval_step, {"table": jnp.asarray(logits)}, {}, batches, **{**defaults, **keys})
+def _evaluate(logits, batches, num_examples=_ROWS, on_corrupt="raise", **keys):
+    params, split = {"table": jnp.asarray(logits)}, _split(num_examples)
+    return evaluate(_network(_eval_step), params, {}, batches, split, on_corrupt=on_corrupt, **keys)
 
 
 def _expected(logits, labels):
@@ -105,13 +119,24 @@ def test_sums_of_many_batches_are_exact():
     def step(params, batch_stats, batch):
         del params, batch_stats
         size = batch["mask"].sum() * (2**24 if batch["labels"][0] else 0.125)
-        return dict.fromkeys(("loss", "top1", "top5", "images"), size)
+        return dict.fromkeys(("loss", "top1", "top5", "images", "read"), size)
 
     batches = (
         {"labels": np.full(8, first, np.int32), "mask": np.ones(8, np.float32)}
         for first in (1, 0, 0, 1)
     )
-    result = evaluate(
-        step, {}, {}, batches, num_examples=2**28 + 2, on_corrupt="raise", mesh=make_mesh()
-    )
+    result = evaluate(_network(step), {}, {}, batches, _split(2**28 + 2), on_corrupt="raise")
     assert result["num_images"] == 2**28 + 2
+
+
+def test_classes_that_cannot_be_told_apart_are_refused_with_the_first_batch():
+    taken = []
+
+    def watched():
+        for batch in _batches(_problem()[1]):
+            taken.append(batch)
+            yield {**batch, "label_sets": np.ones((16, 7), bool)}
+
+    with pytest.raises(UserError, match="labels of some are sets"):
+        _evaluate(_problem()[0], watched(), per_class=True)
+    assert len(taken) == 2  # the second was on its way

@@ -19,8 +19,8 @@ from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.run_directory import read_config
 from mobilenet.runtime.mesh import replicated
+from mobilenet.tasks.network import build_network
 from mobilenet.training import loop
-from mobilenet.training.experiment import build_network
 from tests.helpers import label_sets, small_config, stripes
 
 # Every evaluation builds its network anew.
@@ -56,9 +56,9 @@ def evaluated_weights(monkeypatch):
     """The (params, batch_stats) that were evaluated, one pair a call."""
     seen = []
 
-    def watched(eval_step, params, batch_stats, *arguments, **keywords):
+    def watched(network, params, batch_stats, *arguments, **keywords):
         seen.append((params, batch_stats))
-        return evaluate(eval_step, params, batch_stats, *arguments, **keywords)
+        return evaluate(network, params, batch_stats, *arguments, **keywords)
 
     monkeypatch.setattr(module, "evaluate", watched)
     return seen
@@ -75,6 +75,7 @@ def _copy(run, tmp_path, **changes):
     directory.mkdir()
     config = json.loads((run / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, **changes}))
+    shutil.copy(run / "data.json", directory)
     return directory
 
 
@@ -172,7 +173,7 @@ def test_a_run_without_checkpoints_is_one_sentence(run, tmp_path, checkpoint, me
     directory = _copy(run, tmp_path)
     with pytest.raises(UserError, match=message):
         evaluate_run(directory, checkpoint=checkpoint)
-    assert [path.name for path in directory.iterdir()] == ["config.json"]
+    assert sorted(path.name for path in directory.iterdir()) == ["config.json", "data.json"]
 
 
 def test_a_run_without_an_average_has_none_to_evaluate(run, tmp_path):
@@ -259,7 +260,7 @@ def test_other_data_of_the_same_classes(run, tmp_path, monkeypatch):
     # It has two splits, so that the run's own name is taken.
     assert (result["data"], result["split"], result["num_images"]) == ("other", "test", 18)
     assert (run / "per_class_other_test.json").exists()
-    assert module.format_evaluation(result).startswith("other: top-1 ")
+    assert "\n\nother: top-1 " in module.format_evaluation(result)
     assert read_config(run).data.name == "stripes"
 
 

@@ -1,46 +1,17 @@
 """What eval.py --weights does: whose classes, whose preprocessing."""
 
 import jax
-import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 
 from mobilenet import config as base
-from mobilenet.data.datasets import Split
-from mobilenet.data.prepare.imagenet.labels import class_numbers
-from mobilenet.errors import UserError
 from mobilenet.evaluation import of_weights as module
-from mobilenet.evaluation.of_weights import Seeing, evaluate_pretrained, match_classes
+from mobilenet.evaluation.of_weights import Seeing, evaluate_pretrained
 from mobilenet.evaluation.request import answer_request
 from mobilenet.networks.models import create_model
 from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights.pretrained import Pretrained
 from tests.helpers.toy_records import write_images
-
-_WNIDS = tuple(class_numbers())
-
-
-def _split(names):
-    return Split("some", "test", 1, len(names), tuple(names), source=[None])
-
-
-def test_classes_are_found_by_their_wordnet_numbers():
-    # n01440764 is the tench, class 0; n03584829 the iron, class 606 (ImageNet's sorted list).
-    np.testing.assert_array_equal(match_classes(_split(["n03584829", "n01440764"])), [606, 0])
-    assert match_classes(_split(_WNIDS)) is None
-    assert match_classes(_split([str(number) for number in range(1000)])) is None
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["n01440764", "n00000001"], "The class n00000001 of some is none of the 1000"),
-        (["cat", "dog"], r"The classes of some \(cat, dog, ...\) are not ImageNet's"),
-    ],
-)
-def test_other_classes_are_refused(names, message):
-    with pytest.raises(UserError, match=message):
-        match_classes(_split(names))
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from mobilenet.data.datasets import Split
 from mobilenet.errors import UserError
 from mobilenet.evaluation import reproduce as module
 from mobilenet.evaluation.of_weights import Images
-from mobilenet.evaluation.published_accuracy import published_top1
 from mobilenet.evaluation.reproduce import describe, reproduce_tradeoff
 from mobilenet.figures.tradeoff import draw, measured_points
 from mobilenet.runs.finished import Run, read_runs
 from mobilenet.weights.convert import convert
+from mobilenet.weights.published_accuracy import published_accuracy
 from mobilenet.weights.registry import SOURCES
 from tests.helpers.random_weights import draw_network
 from tests.helpers.toy_records import write_images
@@ -151,7 +151,7 @@ def test_mistakes_end_it_before_anything_is_evaluated(tmp_path):
 
 def test_the_published_accuracies_are_the_publishers_own():
     found = {
-        (name, entry.label): published_top1(name, entry)
+        (name, entry.label): published_accuracy(name, entry)
         for name, source in SOURCES.items()
         for entry in source.published
     }

@@ -22,6 +22,7 @@ from mobilenet.networks.models import create_model
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import start_run
 from mobilenet.training.experiment import build_experiment
+from mobilenet.training.initial_weights import InitialWeights
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +49,8 @@ def run(tmp_path_factory):
     config.data.name, config.data.data_dir = "noise", str(folder)
     config.batch_size = 8
     config.evaluation.batch_size = 8
-    state = build_experiment(config, open_split(config.data, "train")).initial_state
+    experiment = build_experiment(config, open_split(config.data, "train"))
+    state = experiment.make_state(*InitialWeights.of(config).load(experiment.network))
     rng = np.random.default_rng(1)
     moved = dataclasses.replace(
         state,
@@ -57,7 +59,7 @@ def run(tmp_path_factory):
             lambda x: x + rng.normal(0, 0.5, x.shape).astype(np.float32), state.params
         ),
     )
-    with start_run(folder / "run", config) as directory:
+    with start_run(folder / "run", config, ("a", "b")) as directory:
         checkpoints = Checkpoints(directory, keep=1, scores={})
         checkpoints.save(1, state)
         checkpoints.save(2, moved)
@@ -81,15 +83,6 @@ def counted(run):
 
 def _noise():
     return np.random.default_rng(0).integers(0, 256, (70, 8, 8, 3)).astype(np.uint8)
-
-
-def _copy(run, tmp_path, **model):
-    """The run's config in another place, with keys of its network changed."""
-    config = json.loads((run / "config.json").read_text())
-    (tmp_path / "copy").mkdir()
-    changed = {**config, "model": {**config["model"], **model}}
-    (tmp_path / "copy" / "config.json").write_text(json.dumps(changed))
-    return tmp_path / "copy"
 
 
 def test_a_histogram_by_hand():
@@ -180,13 +173,13 @@ def test_the_picture_has_both_states_and_the_threshold(counted, monkeypatch):
     assert list(threshold.get_ydata()) == pytest.approx([100 / 6] * 2)
 
 
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [({"name": "mobilenet_v1"}, "has no expansions"), ({}, "has no checkpoint: train it first")],
-)
-def test_a_run_that_does_not_fit_is_one_sentence(run, tmp_path, model, message):
-    with pytest.raises(UserError, match=message) as raised:
-        patterns(_copy(run, tmp_path, **model), 8)
+def test_a_run_without_expansions_is_one_sentence(run, monkeypatch):
+    opened = activations.open_weights(run)
+    network = dataclasses.replace(opened.network, module=create_model("mobilenet_v1_025"))
+    opened = dataclasses.replace(opened, network=network)
+    monkeypatch.setattr(activations, "open_weights", lambda _: opened)
+    with pytest.raises(UserError, match="has no expansions") as raised:
+        patterns(run, 8)
     assert "\n" not in str(raised.value)
 
 

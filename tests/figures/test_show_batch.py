@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from mobilenet.data.datasets import open_split
+from mobilenet.data.of_config import train_batches
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.figures import show_batch
 from mobilenet.figures.show_batch import show_batch as draw
-from mobilenet.training import loop
+from mobilenet.tasks.classification.classification import label_of
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -27,8 +29,8 @@ def drawn(monkeypatch):
 
 
 def _first_batch(config, step=0):
-    split = loop.open_split(config.data, config.data.train_split)
-    batches = loop.train_batches(config, split, start_step=step)
+    split = open_split(config.data, config.data.train_split)
+    batches = train_batches(config, split, label_of, start_step=step)
     batch = next(batches)
     batches.close()
     return batch, split.class_names

@@ -102,6 +102,37 @@ def start_tiny_evaluation(start_warm_program) -> Callable[..., WarmProgram]:
     return start
 
 
+@pytest.fixture(scope="session")
+def start_sweep(start_warm_program, data_dir) -> Callable[..., WarmProgram]:
+    """Starts scripts/sweep.py on a workdir and rows, given as the text of a sweep file's list.
+
+    `script` is a copy of it: it starts the train.py beside its folder.
+    """
+
+    def start(
+        workdir: pathlib.Path,
+        rows: str,
+        *flags: str,
+        script: pathlib.Path = _REPOSITORY / "scripts" / "sweep.py",
+        base: str = "small_config.py",
+    ) -> WarmProgram:
+        sweep_file = workdir.parent / f"{workdir.name}_rows.py"
+        sweep_file.write_text(
+            "from mobilenet.sweeps import chain, product, seeds, zipped\n"
+            f"def get_rows(base):\n    return {rows}\n"
+        )
+        return start_warm_program(
+            script,
+            f"--sweep={sweep_file}",
+            f"--base={_HERE / base}",
+            f"--base.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+            *flags,
+        )
+
+    return start
+
+
 def _training_flags(data_dir: pathlib.Path, workdir: pathlib.Path) -> tuple[str, ...]:
     return (
         f"--config={_HERE / 'small_config.py'}",

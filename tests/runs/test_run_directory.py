@@ -14,11 +14,14 @@ from mobilenet import config as base
 from mobilenet.errors import UserError
 from mobilenet.runs.run_directory import (
     FREE_KEYS,
+    read_class_names,
     read_config,
     read_result,
     start_run,
     write_result,
 )
+
+_CLASSES = ("cat", "dog")
 
 
 def _config(**overrides):
@@ -28,15 +31,16 @@ def _config(**overrides):
 
 
 def _start(workdir, command=("train.py",), **overrides):
-    with start_run(workdir, _config(**overrides), command=command):
+    with start_run(workdir, _config(**overrides), _CLASSES, command=command):
         pass
 
 
 def test_the_config_reads_back_equal(tmp_path):
     config = _config()
-    with start_run(tmp_path / "a" / "b", config, command=["train.py"]) as directory:
+    with start_run(tmp_path / "a" / "b", config, _CLASSES, command=["train.py"]) as directory:
         assert directory == tmp_path / "a" / "b"
         again = read_config(directory)
+    assert read_class_names(tmp_path / "a" / "b") == _CLASSES
     assert again == config
     assert again.is_locked
     assert again.data.crop_aspect == (0.75, 4 / 3)
@@ -48,7 +52,7 @@ def test_references_are_written_as_their_values(tmp_path):
     config = base.get_config()
     config.schedule.learning_rate = config.get_ref("batch_size").to_float() * 0.5 / 256
     config.batch_size = 512
-    with start_run(tmp_path, config, command=[]):
+    with start_run(tmp_path, config, _CLASSES, command=[]):
         assert read_config(tmp_path).schedule.learning_rate == 1.0
 
 
@@ -98,7 +102,7 @@ def test_a_key_that_only_one_config_has_is_named(tmp_path):
         del config.model.depth
     with (
         pytest.raises(UserError) as raised,
-        start_run(tmp_path, config, command=[]),
+        start_run(tmp_path, config, _CLASSES, command=[]),
     ):
         pass
     assert "config.model.new_knob: no such key there, 3 here" in str(raised.value)
@@ -132,7 +136,7 @@ def test_a_key_whose_name_only_begins_like_a_free_one_is_not_free(tmp_path):
         config = _config()
         with config.unlocked():
             config.logistic = value
-        with start_run(tmp_path, config, command=[]):
+        with start_run(tmp_path, config, _CLASSES, command=[]):
             pass
 
     start(1)
@@ -146,7 +150,7 @@ def test_a_list_in_a_config_is_refused(tmp_path):
         config.model.sizes = [1, 2]
     with (
         pytest.raises(UserError, match=r"config\.model\.sizes is \[1, 2\], a list"),
-        start_run(tmp_path, config, command=[]),
+        start_run(tmp_path, config, _CLASSES, command=[]),
     ):
         pass
 
@@ -226,7 +230,7 @@ def test_the_lock_is_held_while_the_run_goes_on_and_released_after_an_error(tmp_
     answers = []
 
     def failing_run():
-        with start_run(tmp_path, _config(), command=[]):
+        with start_run(tmp_path, _config(), _CLASSES, command=[]):
             answers.append(other_process())
             raise RuntimeError("the run failed")
 
@@ -238,7 +242,7 @@ def test_the_lock_is_held_while_the_run_goes_on_and_released_after_an_error(tmp_
 def test_an_error_of_the_run_itself_is_not_taken_for_one_of_the_directory(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="an image"),
-        start_run(tmp_path, _config(), command=[]),
+        start_run(tmp_path, _config(), _CLASSES, command=[]),
     ):
         raise FileNotFoundError("an image")
 
@@ -290,10 +294,10 @@ def test_a_config_from_elsewhere_is_named(tmp_path, content, message):
 
 
 def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, become_second):
-    with start_run(tmp_path, _config(), command=["train.py"]):
+    with start_run(tmp_path, _config(), _CLASSES, command=["train.py"]):
         files = {path: path.read_bytes() for path in tmp_path.iterdir()}
         become_second()
-        with start_run(tmp_path, _config(), command=["train.py"]) as directory:
+        with start_run(tmp_path, _config(), _CLASSES, command=["train.py"]) as directory:
             assert directory == tmp_path
             write_result(directory, {"accuracy": 0.5})
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files

@@ -12,7 +12,9 @@ from mobilenet.errors import ConfigError
 from mobilenet.networks.architecture import V2_ROWS
 from mobilenet.ops.fused.operation import fused_expansion
 from mobilenet.runtime.mesh import replicated, split_over_images
-from mobilenet.training.experiment import build_experiment, build_network
+from mobilenet.tasks.network import build_network
+from mobilenet.training.experiment import build_experiment
+from mobilenet.training.initial_weights import InitialWeights
 from tests.helpers.small_config import get_config
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -28,6 +30,15 @@ def build(config):
         return build_experiment(config, split)
 
     return build
+
+
+@pytest.fixture
+def first_state(build, config):
+    def first_state(**changes):
+        experiment = build(**changes)
+        return experiment.make_state(*InitialWeights.of(config).load(experiment.network))
+
+    return first_state
 
 
 def test_lengths_are_in_steps(build):
@@ -85,8 +96,8 @@ def test_a_value_that_cannot_work_is_named(build, key, value, message):
         build(**{key: value})
 
 
-def test_the_first_state_is_whole_on_every_device(build):
-    state = build().initial_state
+def test_the_first_state_is_whole_on_every_device(first_state):
+    state = first_state()
     assert state.step == 0
     for leaf in jax.tree.leaves(state):
         assert leaf.is_fully_replicated
@@ -94,13 +105,13 @@ def test_the_first_state_is_whole_on_every_device(build):
     jax.tree.map(np.testing.assert_array_equal, state.ema, (state.params, state.batch_stats))
 
 
-def test_without_a_decay_there_is_no_average(build):
-    assert build(ema_decay=None).initial_state.ema is None
+def test_without_a_decay_there_is_no_average(first_state):
+    assert first_state(ema_decay=None).ema is None
 
 
-def test_the_seed_decides_the_first_weights(build):
+def test_the_seed_decides_the_first_weights(first_state):
     kernels = [
-        np.asarray(build(seed=seed).initial_state.params["stem"]["conv"]["kernel"])
+        np.asarray(first_state(seed=seed).params["stem"]["conv"]["kernel"])
         for seed in (0, 0, 1, 2**32 - 1)
     ]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -109,8 +120,8 @@ def test_the_seed_decides_the_first_weights(build):
 
 
 @pytest.mark.parametrize("with_ema", [True, False])
-def test_a_network_knows_the_shapes_of_its_checkpoints(build, config, with_ema):
-    state = build(ema_decay=0.9 if with_ema else None).initial_state
+def test_a_network_knows_the_shapes_of_its_checkpoints(first_state, config, with_ema):
+    state = first_state(ema_decay=0.9 if with_ema else None)
     weights = build_network(config, 3).abstract_weights(with_ema=with_ema)
 
     def shapes(tree):

@@ -15,7 +15,7 @@ from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import read_config
 from mobilenet.training import loop
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.initial_weights import settle_config
+from mobilenet.training.initial_weights import InitialWeights
 from tests.helpers import small_config
 
 _TINY = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
@@ -45,21 +45,22 @@ def _slim_file(path, classes):
 
 
 def _initial_state(config):
-    config = settle_config(config)
-    return build_experiment(config, open_split(config.data, "train")).initial_state
+    initial = InitialWeights.of(config)
+    experiment = build_experiment(initial.config, open_split(config.data, "train"))
+    return experiment.make_state(*initial.load(experiment.network))
 
 
 def test_without_weights_the_pixels_are_slims():
     config = finetune.get_config()
     config.initial_weights = None
-    settled = settle_config(config)
+    settled = InitialWeights.of(config).config
     assert settled.augment.mean == settled.augment.stddev == (127.5, 127.5, 127.5)
     assert settled.model.padding is None
     assert config.augment.mean is None  # what is given is not changed
 
 
 def test_what_goes_with_published_weights_is_written_into_the_config(caplog):
-    settled = settle_config(finetune.get_config())
+    settled = InitialWeights.of(finetune.get_config()).config
     assert (settled.model.padding, settled.model.norm_epsilon) == ("symmetric", 1e-5)
     # torchvision's transforms give them as shares of 255.
     np.testing.assert_allclose(settled.augment.mean, 255 * np.array([0.485, 0.456, 0.406]))
@@ -73,7 +74,7 @@ def test_what_the_user_gives_stays_and_a_foreign_mean_is_said(caplog):
     config.model.padding = "same"
     config.model.norm_momentum = 0.5
     config.augment.mean = (127.5, 127.5, 127.5)
-    settled = settle_config(config)
+    settled = InitialWeights.of(config).config
     assert (settled.model.padding, settled.model.norm_momentum) == ("same", 0.5)
     assert settled.augment.mean == (127.5, 127.5, 127.5)
     assert [record.getMessage() for record in caplog.records] == [
@@ -95,7 +96,7 @@ def test_weights_that_do_not_exist(words, message):
     config = finetune.get_config()
     config.initial_weights = words
     with pytest.raises(ConfigError, match=message):
-        settle_config(config)
+        InitialWeights.of(config)
 
 
 @_TINY
@@ -165,7 +166,7 @@ def _second(data_dir, first_run):
 @_TINY
 def test_a_run_goes_on_from_another_ones_average(data_dir, first_run):
     config = _second(data_dir, first_run)
-    settled = settle_config(config)
+    settled = InitialWeights.of(config).config
     assert settled.model.norm_epsilon == 0.01
     assert settled.augment.mean == (1.0, 2.0, 3.0)
     state = _initial_state(config)
@@ -182,11 +183,12 @@ def test_a_run_goes_on_from_another_ones_average(data_dir, first_run):
 
 @_TINY
 def test_a_run_of_other_classes_gets_a_new_classifier(data_dir, first_run):
-    config = settle_config(_second(data_dir, first_run))
+    initial = InitialWeights.of(_second(data_dir, first_run))
+    config = initial.config
     split = open_split(config.data, "train")
     split = dataclasses.replace(split, num_classes=2)
     experiment = build_experiment(config, split)
-    params = experiment.initial_state.params
+    params, _ = initial.load(experiment.network)
     fresh = initialize(MobileNet(experiment.network.architecture), config.seed)
     assert params["logits"]["kernel"].shape == (16, 2)
     assert not params["logits"]["kernel"].any()

@@ -86,9 +86,9 @@ def test_the_moving_average_is_what_is_evaluated(config, tmp_path, monkeypatch):
         states.append(state)
         run_evaluation(self, step, state, reporter)
 
-    def watched(eval_step, params, batch_stats, *arguments, **keywords):
+    def watched(network, params, batch_stats, *arguments, **keywords):
         evaluated.append((params, batch_stats))
-        return evaluate(eval_step, params, batch_stats, *arguments, **keywords)
+        return evaluate(network, params, batch_stats, *arguments, **keywords)
 
     monkeypatch.setattr(loop._Run, "_evaluate", remember)
     monkeypatch.setattr(loop, "evaluate", watched)

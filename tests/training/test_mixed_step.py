@@ -10,15 +10,10 @@ import pytest
 
 from mobilenet.networks.functional import Functions
 from mobilenet.runs.state import create_state
+from mobilenet.tasks.choose import choose_task
 from mobilenet.tasks.classification.mixing import Mixture
-from mobilenet.tasks.pixels.augment import make_augment, split_key
-from mobilenet.training.step import (
-    make_train_step,
-    micro_batch_key,
-    split_batch,
-    step_key,
-    summarize,
-)
+from mobilenet.tasks.task import split_key
+from mobilenet.training.step import make_train_step, micro_batch_key, split_batch, step_key
 from tests.helpers.small_config import get_config
 
 _CLASSES = 4
@@ -61,12 +56,19 @@ def _batch(size, valid=None):
 
 @functools.cache
 def _compiled_step(**changes):
-    return jax.jit(make_train_step(_LINEAR, optax.sgd(_SCHEDULE), _SCHEDULE, _config(**changes)))
+    config, optimizer = _config(**changes), optax.sgd(_SCHEDULE)
+    return jax.jit(make_train_step(_LINEAR, choose_task(config), optimizer, _SCHEDULE, config))
 
 
 @functools.cache
-def _compiled_augment():
-    return jax.jit(make_augment(_config().augment))
+def _compiled_prepare():
+    return jax.jit(choose_task(_config()).prepare)
+
+
+def _mixed(batch, keys):
+    """The images that the network is given, and what their labels are a mixture of."""
+    prepared = _compiled_prepare()(batch, keys)
+    return prepared["images"], Mixture(prepared["others"], prepared["shares"])
 
 
 def _take_step(batch, **changes):
@@ -104,7 +106,7 @@ def test_the_loss_is_that_of_both_labels_by_their_shares(smoothing):
     config, batch = _config(), _batch(8, valid=6)
     _, metrics = _take_step(batch, label_smoothing=smoothing)
     keys = split_key(step_key(config.seed, 0))
-    losses, hits = _expected(batch, *_compiled_augment()(batch, keys), smoothing)
+    losses, hits = _expected(batch, *_mixed(batch, keys), smoothing)
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(metrics["top1"], np.mean(hits), rtol=1e-6)
     assert metrics["images"] == 6
@@ -137,26 +139,7 @@ def test_a_micro_batch_is_mixed_within_itself():
         for name, value in split_batch(batch, 2).items():
             np.testing.assert_array_equal(value[index], micro[name])
         keys = split_key(micro_batch_key(step_key(config.seed, 0), index))
-        images, mixture = _compiled_augment()(micro, keys)
+        images, mixture = _mixed(micro, keys)
         np.testing.assert_array_equal(mixture.others, np.roll(micro["labels"], 1))
         losses += _expected(micro, images, mixture, 0.1)[0]
     np.testing.assert_allclose(metrics["loss"], np.mean(losses), rtol=1e-5)
-
-
-def test_two_images_of_a_class_have_its_label_whole():
-    logits = jnp.asarray([[0.0, 2.0, 1.0]])
-    labels, mask = jnp.asarray([1], jnp.int32), jnp.ones(1)
-    mixture = Mixture(labels, jnp.asarray([0.3]))
-    mixed = summarize(logits, labels, mask, label_smoothing=0.1, mixture=mixture)
-    plain = summarize(logits, labels, mask, label_smoothing=0.1)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), mixed, plain)
-
-
-@pytest.mark.parametrize(("share", "top1"), [(0.7, 0), (0.5, 0), (0.4, 1)])
-def test_the_label_with_the_larger_share_is_the_right_one(share, top1):
-    logits = jnp.asarray([[0.0, 2.0, 1.0]])
-    mixture = Mixture(jnp.asarray([1], jnp.int32), jnp.asarray([share]))
-    sums = summarize(
-        logits, jnp.asarray([2], jnp.int32), jnp.ones(1), label_smoothing=0.0, mixture=mixture
-    )
-    assert (sums["top1"], sums["top5"]) == (top1, 1)

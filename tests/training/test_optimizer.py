@@ -26,7 +26,7 @@ def _run(optimizer, weights, gradients):
     """Returns the weights after every step: float64 [steps, n]."""
     params = {"classifier": {"kernel": jnp.asarray(weights, jnp.float32)}}
     transform = make_optimizer(
-        optimizer, lambda step: jnp.asarray(_RATES, jnp.float32)[step], params
+        optimizer, lambda step: jnp.asarray(_RATES, jnp.float32)[step], params, ("logits",)
     )
     state = transform.init(params)
     history = []
@@ -110,7 +110,7 @@ def test_the_body_learns_at_its_share_of_the_rate(name):
     moved = {}
     for rate in (1.0, 0.25, 0.0):
         optimizer = _optimizer(name=name, weight_decay=0.1, body_rate=rate)
-        transform = make_optimizer(optimizer, optax.constant_schedule(0.1), params)
+        transform = make_optimizer(optimizer, optax.constant_schedule(0.1), params, ("logits",))
         state, moved[rate] = transform.init(params), []
         for gradient in gradients:
             updates, state = transform.update(gradient, state, params)
@@ -160,7 +160,7 @@ def test_decay_rules_choose_by_name(rule, decayed):
 def test_only_parameters_under_the_rule_shrink(name):
     params = jax.tree.map(lambda _: jnp.ones(2), _PARAMS)
     optimizer = _optimizer(name=name, weight_decay=0.1, weight_decay_on="dense_kernels")
-    transform = make_optimizer(optimizer, optax.constant_schedule(0.1), params)
+    transform = make_optimizer(optimizer, optax.constant_schedule(0.1), params, ("logits",))
     zeros = jax.tree.map(jnp.zeros_like, params)
     updates, _ = transform.update(zeros, transform.init(params), params)
     shrunk = jax.tree.map(lambda update: bool((update < 0).all()), updates)
@@ -189,4 +189,4 @@ def test_a_parameter_without_a_rule_is_an_error():
 def test_wrong_values_are_named(keys, sentence):
     params = {"classifier": {"kernel": jnp.zeros(1)}}
     with pytest.raises(ConfigError, match=sentence):
-        make_optimizer(_optimizer(**keys), optax.constant_schedule(0.1), params)
+        make_optimizer(_optimizer(**keys), optax.constant_schedule(0.1), params, ("logits",))

@@ -23,7 +23,7 @@ def _final_state(workdir):
     experiment = build_experiment(config, open_split(config.data, config.data.train_split))
     checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
     state = checkpoints.restore(
-        checkpoints.last(), experiment.initial_state, replicated(experiment.network.mesh)
+        checkpoints.last(), experiment.abstract_state, replicated(experiment.network.mesh)
     )
     checkpoints.close()
     return state

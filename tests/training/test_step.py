@@ -13,7 +13,9 @@ from mobilenet.networks.functional import Functions, split_model
 from mobilenet.networks.models import create_model
 from mobilenet.runs.state import create_state
 from mobilenet.runtime.mesh import replicated, split_over_images, to_devices
-from mobilenet.training.step import make_eval_step, make_train_step, summarize
+from mobilenet.tasks.choose import choose_task
+from mobilenet.tasks.network import make_eval_step
+from mobilenet.training.step import make_train_step
 from tests.helpers.small_config import get_config
 
 _CLASSES = 3
@@ -31,7 +33,9 @@ _LINEAR = Functions(
         _linear_logits(params, images),
         {"images": images, "noise": jax.random.normal(key, (4,))},
     ),
-    evaluate=lambda params, _, images: _linear_logits(params, images),
+    evaluate=lambda params, _, images: _linear_logits(
+        params, (images.astype(jnp.float32) - 127.5) / 127.5
+    ),
 )
 
 
@@ -64,7 +68,8 @@ def _batch(size, *, seed=0, side=4, valid=None):
 
 @functools.cache
 def _compiled_linear_step(**changes):
-    return jax.jit(make_train_step(_LINEAR, optax.sgd(_SCHEDULE), _SCHEDULE, _config(**changes)))
+    config, optimizer = _config(**changes), optax.sgd(_SCHEDULE)
+    return jax.jit(make_train_step(_LINEAR, choose_task(config), optimizer, _SCHEDULE, config))
 
 
 def _take_linear_step(batch, state=None, **changes):
@@ -151,12 +156,6 @@ def test_a_batch_without_valid_images_changes_nothing():
     assert (metrics["loss"], metrics["images"], metrics["top1"]) == (0, 0, 0)
 
 
-def test_a_masked_loss_that_is_infinite_does_not_spread():
-    logits = jnp.asarray([[0.0, 1.0], [jnp.inf, 0.0]])
-    sums = summarize(logits, jnp.asarray([1, 1]), jnp.asarray([1.0, 0.0]), label_smoothing=0.0)
-    np.testing.assert_allclose(sums["loss"], np.log(1 + np.exp(-1.0)), rtol=1e-6)
-
-
 def test_randomness_is_a_function_of_seed_and_step():
     batch = _batch(16)
     state, _ = _take_linear_step(batch)
@@ -199,40 +198,11 @@ def test_without_an_average_the_weights_themselves_are_evaluated():
 def test_an_evaluation_step_neither_flips_nor_smooths():
     batch = _batch(8, valid=6)
     config = _config(label_smoothing=0.1)
-    sums = make_eval_step(_LINEAR, config)(_linear_params(), {}, jax.tree.map(jnp.asarray, batch))
+    step = make_eval_step(_LINEAR, choose_task(config))
+    sums = step(_linear_params(), {}, jax.tree.map(jnp.asarray, batch))
     loss = _mean_loss(_linear_params(), batch, 0.0)
     np.testing.assert_allclose(sums["loss"], 6 * loss, rtol=1e-5)
-    assert sums["images"] == 6
-
-
-@pytest.mark.parametrize("classes", [3, 20])
-def test_top1_and_top5_count_the_right_images(classes):
-    rng = np.random.default_rng(2)
-    # Permutations: no two logits of an image are equal.
-    logits = rng.permuted(np.arange(64 * classes).reshape(64, classes), axis=1)
-    labels = rng.integers(0, classes, 64)
-    mask = (rng.random(64) < 0.7).astype(np.float32)
-    order = np.argsort(-logits, axis=1)
-    top1 = (order[:, 0] == labels) @ mask
-    top5 = (order[:, :5] == labels[:, None]).any(1) @ mask
-    assert 0 < top1 < top5
-    sums = summarize(
-        jnp.asarray(logits, jnp.float32),
-        jnp.asarray(labels),
-        jnp.asarray(mask),
-        label_smoothing=0.1,
-    )
-    assert (sums["top1"], sums["top5"], sums["images"]) == (top1, top5, mask.sum())
-
-
-def test_equal_logits_rank_by_class_and_a_network_that_diverged_has_no_hits():
-    rows = [[1.0] * 6, [1.0] * 6, [jnp.nan] * 6, [0.0, jnp.inf, 0.0, 0.0, 0.0, 0.0]]
-    hits = [
-        summarize(jnp.asarray([row]), jnp.asarray([label]), jnp.ones(1), label_smoothing=0.0)
-        for row, label in zip(rows, (0, 5, 0, 1), strict=True)
-    ]
-    assert [float(sums["top1"]) for sums in hits] == [1, 0, 0, 1]
-    assert [float(sums["top5"]) for sums in hits] == [1, 0, 0, 1]
+    assert sums["images"] == sums["read"] == 6
 
 
 def _mesh(devices):
@@ -259,7 +229,7 @@ def _compiled_real_step(size, devices, **changes):
     whole = replicated(mesh)
     state = jax.device_put(create_state(params, stats, optimizer, with_ema=True), whole)
     step = jax.jit(
-        make_train_step(functions, optimizer, _SCHEDULE, config),
+        make_train_step(functions, choose_task(config), optimizer, _SCHEDULE, config),
         in_shardings=(whole, split_over_images(mesh)),
         out_shardings=whole,
     )

@@ -198,7 +198,7 @@ def run(tmp_path_factory):
     config.augment.mean, config.augment.stddev = (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)
     config.ema_decay = 0.9
     raw, averaged = (draw_network("mobilenet_v1_025", 10, seed) for seed in (0, 1))
-    with start_run(tmp_path_factory.mktemp("runs") / "a", config.lock()) as directory:
+    with start_run(tmp_path_factory.mktemp("runs") / "a", config.lock(), "0123456789") as directory:
         (_, *weights), (_, *ema) = (split_model(drawn.model) for drawn in (raw, averaged))
         state = TrainState(jnp.int32(3), *weights, opt_state={"x": jnp.zeros(1)}, ema=tuple(ema))
         checkpoints = Checkpoints(directory, keep=1, scores={})

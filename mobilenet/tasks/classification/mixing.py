@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 from jaxtyping import Array, Float, Int
 
+from mobilenet.errors import ConfigError
+from mobilenet.tasks.pixels.augment import check_share
 from mobilenet.tasks.pixels.erasing import between
 
 
@@ -18,6 +21,16 @@ class Mixture(NamedTuple):
     def dominant(self, labels: Int[Array, " n"]) -> Int[Array, " n"]:
         """Returns the label with the larger share; the image's own of two equal ones."""
         return jnp.where(self.shares >= 0.5, labels, self.others)
+
+
+def check_mixing(config: ml_collections.ConfigDict) -> None:
+    """Raises ConfigError where a key of `config.augment` about mixing cannot work."""
+    for key in ("mixup_alpha", "cutmix_alpha"):
+        if not config[key] >= 0:
+            raise ConfigError(
+                f"config.augment.{key} is {config[key]}: it must be positive, or 0 for none."
+            )
+    check_share(config, "mix_probability")
 
 
 def mix(

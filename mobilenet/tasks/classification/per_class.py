@@ -1,13 +1,11 @@
 """Accuracy of every class, and which classes are taken for which."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-
-from mobilenet.runtime.formatting import format_percent, format_table
+from jaxtyping import Int
 
 # The file would have up to num_classes**2 of them.
 _MOST_CONFUSIONS = 100
@@ -27,11 +25,9 @@ class Confusions:
         self,
         labels: Int[np.ndarray, " n"],
         predictions: Int[np.ndarray, " n"],
-        mask: Float[np.ndarray, " n"],
     ) -> None:
-        """Counts the images whose mask is above 0."""
-        valid = mask > 0
-        pairs = labels[valid].astype(np.int64) * self._num_classes + predictions[valid]
+        """Counts images."""
+        pairs = labels.astype(np.int64) * self._num_classes + predictions
         self._counts.update(pairs.tolist())
 
     def summarize(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -74,27 +70,3 @@ class Confusions:
                 for negative, label, prediction in sorted(wrong)[:_MOST_CONFUSIONS]
             ],
         }
-
-
-def format_per_class(summary: Mapping[str, Any], *, confusions: int = 20) -> str:
-    """Returns the classes, the worst first, and the most confused pairs, as text."""
-    classes = sorted(
-        summary["classes"], key=lambda row: (row["top1"] is None, row["top1"], row["label"])
-    )
-    accuracies = [
-        (
-            row["name"],
-            "none" if row["top1"] is None else format_percent(row["top1"]),
-            f"{row['right']:,}",
-            f"{row['images']:,}",
-        )
-        for row in classes
-    ]
-    pairs = [
-        (row["from"], row["to"], f"{row['count']:,}", format_percent(row["share"]))
-        for row in summary["confusions"][:confusions]
-    ]
-    tables = [format_table([("class", "top-1", "right", "images"), *accuracies], "lr")]
-    if pairs:
-        tables.append(format_table([("true class", "taken for", "images", "share"), *pairs], "llr"))
-    return "\n\n".join(tables)

@@ -1,6 +1,6 @@
 """What happens to images on the device: random changes in training, and normalisation."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -8,39 +8,31 @@ import ml_collections
 from jaxtyping import Array, Float, UInt8
 
 from mobilenet.errors import ConfigError
-from mobilenet.tasks.classification.mixing import Mixture, mix
 from mobilenet.tasks.pixels.color import distort_color
 from mobilenet.tasks.pixels.erasing import random_erase
+from mobilenet.tasks.task import Keys
 
 COLORS = ("none", "slim_fast")
 
-# Keys of a step, by what they decide. Adding at the end leaves what the others decide as it is.
-_KEYS = ("flip", "dropout", "color", "erase", "mix")
-
-Batch = Mapping[str, Array]  # uint8 images[n h w 3], int32 labels[n], float32 mask[n]
-Keys = Mapping[str, Array]
-# Normalised images, and what their labels are a mixture of, if they are one.
-Augment = Callable[[Batch, Keys], tuple[Float[Array, "n h w 3"], Mixture | None]]
-
-
-def split_key(key: Array) -> Keys:
-    """Returns the keys for all that is random about one batch, the network's dropout included."""
-    return dict(zip(_KEYS, jax.random.split(key, len(_KEYS)), strict=True))
+Augment = Callable[[UInt8[Array, "n h w 3"], Keys], Float[Array, "n h w 3"]]
 
 
 def make_augment(config: ml_collections.ConfigDict) -> Augment:
-    """Returns the function (batch, keys) -> (images, mixture) that `config.augment` describes.
+    """Returns the function (images, keys) -> images of `config.augment`, in pixel values 0..255.
 
-    In this order: flip, colour, erasing, mixup or cutmix, normalisation. What is off costs nothing.
-    (`config.augment.policy` comes first of all and is not here: see `mobilenet.data.policy`.)
+    In this order: flip, colour, erasing. What is off costs nothing. (`config.augment.policy` comes
+    first of all and is not here: see `mobilenet.data.policy`.)
 
     Raises:
       ConfigError: a value that cannot work.
     """
-    _check(config)
+    if config.color not in COLORS:
+        raise ConfigError(
+            f"config.augment.color is {config.color!r}: it must be {' or '.join(COLORS)}."
+        )
+    check_share(config, "erase_probability")
 
-    def augment(batch: Batch, keys: Keys) -> tuple[Float[Array, "n h w 3"], Mixture | None]:
-        images, mixture = batch["images"], None
+    def augment(images: UInt8[Array, "n h w 3"], keys: Keys) -> Float[Array, "n h w 3"]:
         if config.flip:
             images = random_flip(images, keys["flip"])
         # Nothing is rounded to whole pixel values from here on.
@@ -51,17 +43,7 @@ def make_augment(config: ml_collections.ConfigDict) -> Augment:
             images = random_erase(
                 images, keys["erase"], probability=config.erase_probability, fill=config.mean
             )
-        if config.mixup_alpha or config.cutmix_alpha:
-            images, mixture = mix(
-                images,
-                batch["labels"],
-                batch["mask"],
-                keys["mix"],
-                mixup_alpha=config.mixup_alpha,
-                cutmix_alpha=config.cutmix_alpha,
-                probability=config.mix_probability,
-            )
-        return normalize(images, config.mean, config.stddev), mixture
+        return images
 
     return augment
 
@@ -82,16 +64,7 @@ def random_flip(images: UInt8[Array, "n h w c"], key: Array) -> UInt8[Array, "n 
     return jnp.where(chosen, images[:, :, ::-1], images)
 
 
-def _check(config: ml_collections.ConfigDict) -> None:
-    if config.color not in COLORS:
-        raise ConfigError(
-            f"config.augment.color is {config.color!r}: it must be {' or '.join(COLORS)}."
-        )
-    for key in ("mixup_alpha", "cutmix_alpha"):
-        if not config[key] >= 0:
-            raise ConfigError(
-                f"config.augment.{key} is {config[key]}: it must be positive, or 0 for none."
-            )
-    for key in ("mix_probability", "erase_probability"):
-        if not 0 <= config[key] <= 1:
-            raise ConfigError(f"config.augment.{key} is {config[key]}: it must be from 0 to 1.")
+def check_share(config: ml_collections.ConfigDict, key: str) -> None:
+    """Raises ConfigError unless a key of `config.augment` is a share."""
+    if not 0 <= config[key] <= 1:
+        raise ConfigError(f"config.augment.{key} is {config[key]}: it must be from 0 to 1.")

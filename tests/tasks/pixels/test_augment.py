@@ -8,12 +8,15 @@ from jax.sharding import AxisType, Mesh
 
 from mobilenet.errors import ConfigError
 from mobilenet.runtime.mesh import replicated, split_over_images
+from mobilenet.tasks.choose import choose_task
 from mobilenet.tasks.classification.mixing import mix
-from mobilenet.tasks.pixels.augment import make_augment, normalize, random_flip, split_key
+from mobilenet.tasks.pixels.augment import normalize, random_flip
 from mobilenet.tasks.pixels.color import distort_color
 from mobilenet.tasks.pixels.erasing import random_erase
+from mobilenet.tasks.task import split_key
 from tests.helpers.small_config import get_config
 
+_SCALE = ((127.5,) * 3, (127.5,) * 3)
 _ALL = {
     "color": "slim_fast",
     "erase_probability": 0.5,
@@ -25,10 +28,10 @@ def _images(number):
     return np.random.default_rng(0).integers(0, 256, (number, 5, 7, 3), dtype=np.uint8)
 
 
-def _config(**changes):
-    config = get_config().augment
-    config.update(changes)
-    return config
+def _task(**changes):
+    config = get_config()
+    config.augment.update(changes)
+    return choose_task(config)
 
 
 def _batch(number):
@@ -72,30 +75,27 @@ def test_the_key_decides_what_is_flipped():
 
 
 def test_without_any_change_the_images_are_only_normalised():
-    batch = _batch(8)
-    config = _config(flip=False)
-    images, mixture = make_augment(config)(batch, split_key(jax.random.key(0)))
-    assert mixture is None
-    expected = normalize(batch["images"], config.mean, config.stddev)
-    np.testing.assert_array_equal(images, expected)
+    batch, task = _batch(8), _task(flip=False)
+    prepared = task.prepare(batch, split_key(jax.random.key(0)))
+    assert prepared.keys() == batch.keys()
+    np.testing.assert_array_equal(prepared["images"], normalize(batch["images"], *_SCALE))
 
 
 def test_the_order_is_flip_color_erasing_mixing_normalisation():
-    batch, config = _batch(8), _config(**_ALL)
-    keys = split_key(jax.random.key(4))
-    images, mixture = jax.jit(make_augment(config))(batch, keys)
-    expected, expected_mixture = _in_order(batch, keys)
+    batch, keys = _batch(8), split_key(jax.random.key(4))
+    prepared = jax.jit(_task(**_ALL).prepare)(batch, keys)
+    expected, mixture = _in_order(batch, keys)
     # Fused in another way, a product and a sum may round differently.
-    np.testing.assert_allclose(images, expected, atol=1e-5)
-    jax.tree.map(np.testing.assert_array_equal, mixture, expected_mixture)
+    np.testing.assert_allclose(prepared["images"], expected, atol=1e-5)
+    np.testing.assert_array_equal(prepared["others"], mixture.others)
+    np.testing.assert_array_equal(prepared["shares"], mixture.shares)
 
 
 @jax.jit
 def _in_order(batch, keys):
-    config = _config(**_ALL)
     expected = random_flip(batch["images"], keys["flip"]).astype(jnp.float32)
     expected = distort_color(expected, keys["color"])
-    expected = random_erase(expected, keys["erase"], probability=0.5, fill=config.mean)
+    expected = random_erase(expected, keys["erase"], probability=0.5, fill=_SCALE[0])
     expected, mixture = mix(
         expected,
         batch["labels"],
@@ -105,14 +105,14 @@ def _in_order(batch, keys):
         cutmix_alpha=1.0,
         probability=1.0,
     )
-    return normalize(expected, config.mean, config.stddev), mixture
+    return normalize(expected, *_SCALE), mixture
 
 
 def test_what_is_erased_is_zero_for_the_network():
-    config = _config(erase_probability=1.0, mean=(1.0, 2.0, 3.0), stddev=(4.0, 5.0, 6.0))
+    task = _task(erase_probability=1.0, mean=(1.0, 2.0, 3.0), stddev=(4.0, 5.0, 6.0))
     batch = _batch(64) | {"images": jnp.full((64, 16, 16, 3), 200, jnp.uint8)}
-    images, _ = jax.jit(make_augment(config))(batch, split_key(jax.random.key(0)))
-    is_zero = np.asarray(images == 0).all(-1)
+    prepared = jax.jit(task.prepare)(batch, split_key(jax.random.key(0)))
+    is_zero = np.asarray(prepared["images"] == 0).all(-1)
     assert is_zero.any((1, 2)).all()
     assert not is_zero.all((1, 2)).any()
 
@@ -130,12 +130,12 @@ def test_keys_that_come_later_leave_the_first_as_they_were():
 @pytest.mark.slow
 def test_eight_devices_augment_as_one():
     batch, key = _batch(16), jax.random.key(2)
-    augment = make_augment(_config(**_ALL))
-    expected = jax.jit(augment)(batch, split_key(key))
+    prepare = _task(**_ALL).prepare
+    expected = jax.jit(prepare)(batch, split_key(key))
     mesh = Mesh(jax.devices()[:8], ("data",), axis_types=(AxisType.Auto,))
     split, whole = split_over_images(mesh), replicated(mesh)
     sharded = jax.jit(
-        lambda batch, key: augment(batch, split_key(key)),
+        lambda batch, key: prepare(batch, split_key(key)),
         in_shardings=(split, whole),
         out_shardings=split,
     )
@@ -156,4 +156,4 @@ def test_eight_devices_augment_as_one():
 )
 def test_wrong_values_are_named(key, value, words):
     with pytest.raises(ConfigError, match=words):
-        make_augment(_config(**{key: value}))
+        _task(**{key: value})

@@ -11,7 +11,7 @@ _SOURCES = {
 }
 
 
-def published_top1(source: str, entry: registry.Published) -> float | None:
+def published_accuracy(source: str, entry: registry.Published) -> float | None:
     """Returns the publisher's top-1 in percent, at the resolution of the entry; None without one.
 
     Args:
