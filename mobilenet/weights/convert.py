@@ -23,7 +23,7 @@ def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str
     Args:
       pretrained: the network and its weights.
       to: `torchvision`, `timm` or `keras`.
-      out: the file, with the ending that the library wants; one that is there is replaced.
+      out: the file, with the ending that the target has; one that is there is replaced.
 
     Returns:
       The lines of Python that load it, and how its network wants to see images.
@@ -43,7 +43,7 @@ def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str
     path = pathlib.Path(out).expanduser()
     if not path.name.endswith(target.ending) or path.name.endswith(_KERAS_3_ENDING):
         raise UserError(
-            f"--out={out} must end in {target.ending}, by which {to} knows the format"
+            f"--out={out} must end in {target.ending}, the format that is written for {to}"
             f"{f', and not in {_KERAS_3_ENDING}' if to == 'keras' else ''}."
         )
     tensors = target.complete(foreign_tensors(pretrained.model, target.convention))

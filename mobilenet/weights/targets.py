@@ -14,7 +14,6 @@ from mobilenet.networks.cost import walk
 from mobilenet.weights import keras, timm, torchvision
 from mobilenet.weights.keras_writer import write_keras_file
 from mobilenet.weights.layout import Convention, Tensors
-from mobilenet.weights.torch_writer import write_torch_file
 
 # Knobs that change no logit of a trained network, or of which a library takes any value.
 _FREE = (
@@ -107,7 +106,7 @@ def _torchvision_code(architecture: Architecture, _: Knobs, path: str) -> tuple[
     return (
         f"model = torchvision.models.mobilenet_v2(num_classes={architecture.num_classes}, "
         f"width_mult={architecture.width:g})",
-        f"model.load_state_dict(torch.load({path!r}, weights_only=True))",
+        f"model.load_state_dict(safetensors.torch.load_file({path!r}))",
     )
 
 
@@ -193,9 +192,9 @@ TARGETS: Mapping[str, Target] = {
             families=("mobilenet_v2",),
             knobs=torchvision.PYTORCH_KNOBS,
             choices=(),
-            ending=".pth",
+            ending=".safetensors",
             complete=torchvision.with_counters,
-            write=write_torch_file,
+            write=_write_safetensors,
             lacks=_torchvision_lacks,
             code=_torchvision_code,
         ),

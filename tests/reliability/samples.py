@@ -3,11 +3,9 @@
 import gzip
 import io
 import pathlib
-import pickle
 import struct
 import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable
 
 import cv2
@@ -17,7 +15,7 @@ import safetensors.numpy
 
 from mobilenet.weights.keras_writer import write_keras_file
 from mobilenet.weights.layout import Tensors
-from mobilenet.weights.torch_writer import write_torch_file
+from tests.helpers.torch_files import torch_files
 
 # Names as of Keras, whose format wants a layer and a variable.
 TENSORS: Tensors = {
@@ -50,11 +48,10 @@ def image_samples() -> list[bytes]:
 
 def weight_samples() -> dict[str, list[bytes]]:
     """Returns files of the same tensors by the ending of their names."""
-    torch_zip = _written(lambda path: write_torch_file(TENSORS, path), "x.pth")
     index, shard = tensorflow_files()
     tar = _tar({"x.ckpt.index": index, "x.ckpt.data-00000-of-00001": shard})
     return {
-        ".pth": [torch_zip, _legacy_torch(torch_zip)],
+        ".pth": list(torch_files(TENSORS)),
         ".safetensors": [safetensors.numpy.save(TENSORS)],
         ".h5": [_written(lambda path: write_keras_file(TENSORS, path), "x.h5")],
         ".npz": [_npz(np.savez), _npz(np.savez_compressed)],
@@ -75,17 +72,6 @@ def _npz(save: Callable[..., None]) -> bytes:
     buffer = io.BytesIO()
     save(buffer, **TENSORS)
     return buffer.getvalue()
-
-
-def _legacy_torch(torch_zip: bytes) -> bytes:
-    """The format before PyTorch 1.6 (torch/serialization.py, `_legacy_save`)."""
-    with zipfile.ZipFile(io.BytesIO(torch_zip)) as archive:
-        keys = [str(number) for number in range(len(TENSORS))]
-        pickled = archive.read("archive/data.pkl")
-    head = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
-    parts = [*(pickle.dumps(value, 2) for value in head), pickled, pickle.dumps(keys, 2)]
-    parts += (struct.pack("<q", value.size) + value.tobytes() for value in TENSORS.values())
-    return b"".join(parts)
 
 
 def tensorflow_files() -> tuple[bytes, bytes]:

@@ -1,8 +1,5 @@
 """Weights written for other libraries: what the files hold, and what is refused."""
 
-import pickletools
-import zipfile
-
 import h5py
 import jax
 import jax.numpy as jnp
@@ -23,11 +20,10 @@ from mobilenet.weights.convert import convert
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.layout import TENSORFLOW_DENSE_CONV, TENSORFLOW_DEPTHWISE, TORCH_CONV
 from mobilenet.weights.pretrained import load_pretrained
-from mobilenet.weights.targets import all_knobs, find_target
+from mobilenet.weights.targets import TARGETS, all_knobs, find_target
 from tests.helpers.random_weights import draw_network
 
 _TORCH = {"padding": "symmetric", "norm_epsilon": 1e-5}
-_ENDINGS = {"torchvision": ".pth", "timm": ".safetensors", "keras": ".h5"}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +56,7 @@ def _leaves(model):
 )
 def test_our_own_reader_finds_every_bit_again(tmp_path, to, name, knobs):
     pretrained = draw_network(name, 10, **knobs)
-    path = tmp_path / f"x{_ENDINGS[to]}"
+    path = tmp_path / f"x{TARGETS[to].ending}"
     convert(pretrained, to, path)
     again = load_pretrained(name, f"{to}:{path}", 10, **knobs)
     assert again.has_own_classifier
@@ -76,31 +72,21 @@ def test_a_network_without_classifier_stays_without(tmp_path):
     assert not any("preds" in name for name in read_tensors(tmp_path / "x.h5"))
 
 
-def test_a_file_of_torchvision_is_a_state_dict_in_the_order_of_its_modules(tmp_path):
-    pretrained = draw_network("mobilenet_v2_035", 10, **_TORCH)
-    code = convert(pretrained, "torchvision", tmp_path / "x.pth")
+def test_a_file_of_torchvision_is_its_state_dict(tmp_path):
+    path = tmp_path / "x.safetensors"
+    code = convert(draw_network("mobilenet_v2_035", 10, **_TORCH), "torchvision", path)
     assert "mobilenet_v2(num_classes=10, width_mult=0.35)" in code
-    with zipfile.ZipFile(tmp_path / "x.pth") as archive:
-        assert archive.testzip() is None
-        pickled = archive.read("archive/data.pkl")
-        assert archive.read("archive/version") == b"3\n"
-        assert archive.read("archive/data/5") == bytes(8)  # no steps, in 64 bits
-    operations = list(pickletools.genops(pickled))
-    # torch/_weights_only_unpickler.py knows these functions, and no others are needed.
-    assert {argument for operation, argument, _ in operations if operation.name == "GLOBAL"} == {
-        "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
-        "torch LongStorage",
-    }  # fmt: skip
-    names = [argument for _, argument, _ in operations if "." in str(argument)]
-    names = [name for name in names if name.startswith(("features", "classifier"))]
+    assert f"model.load_state_dict(safetensors.torch.load_file({str(path)!r}))" in code
+    tensors = safetensors.numpy.load_file(path)
     # torchvision/models/mobilenetv2.py: 52 convolutions, each with 5 tensors of its BatchNorm2d.
-    assert len(names) == 52 * 6 + 2
-    assert names[:7] == [
-        "features.0.0.weight", "features.0.1.weight", "features.0.1.bias",
-        "features.0.1.running_mean", "features.0.1.running_var",
-        "features.0.1.num_batches_tracked", "features.1.conv.0.0.weight",
-    ]  # fmt: skip
-    assert names[-2:] == ["classifier.1.weight", "classifier.1.bias"]
+    assert len(tensors) == 52 * 6 + 2
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    assert tensors.keys() >= {
+        "features.0.0.weight", *(f"features.0.1.{leaf}" for leaf in norm),
+        "features.1.conv.0.0.weight", "classifier.1.weight", "classifier.1.bias",
+    }  # fmt: skip
+    count = tensors["features.0.1.num_batches_tracked"]
+    assert (count.shape, count.dtype, count) == ((), np.int64, 0)
 
 
 def test_a_file_of_keras_has_its_layers_in_their_order(tmp_path):
@@ -171,16 +157,19 @@ def test_what_is_refused_is_not_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("out", "message"),
+    ("to", "out", "message"),
     [
-        ("x.pt", "must end in .h5, by which keras knows the format, and not in .weights.h5"),
-        ("x.weights.h5", "must end in .h5"),
-        ("nowhere/x.h5", "Cannot write .*nowhere/x.h5: "),
+        ("torchvision", "x.pth", "x.pth must end in .safetensors, the format that is written for"),
+        ("keras", "x.pt", "must end in .h5, the .* written for keras, and not in .weights.h5."),
+        ("keras", "x.weights.h5", "must end in .h5"),
+        ("keras", "nowhere/x.h5", "Cannot write .*nowhere/x.h5: "),
     ],
 )
-def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path, out, message):
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path, to, out, message):
+    knobs = _TORCH if to == "torchvision" else {}
     with pytest.raises(UserError, match=message):
-        convert(draw_network("mobilenet_v1_025", 10), "keras", tmp_path / out)
+        convert(draw_network("mobilenet_v2_035", 10, **knobs), to, tmp_path / out)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_new_classifier_is_not_written(tmp_path):

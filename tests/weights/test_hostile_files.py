@@ -15,7 +15,7 @@ import pytest
 from mobilenet.errors import UserError
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.limits import MOST_BYTES
-from mobilenet.weights.torch_writer import write_torch_file
+from tests.helpers.torch_files import View, archive, pickled
 from tests.reliability.samples import tensorflow_files
 
 
@@ -39,33 +39,19 @@ def refuse(tmp_path):
     return refuse
 
 
-def _torch(pickled, *, compression=zipfile.ZIP_STORED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        archive.writestr("archive/data.pkl", pickled)
-        archive.writestr("archive/data/0", bytes(4000))
-    return buffer.getvalue()
-
-
 def test_a_value_of_a_high_number_takes_no_memory_for_those_below(tmp_path):
     # Python's unpickler in C makes room for a billion values.
-    tensor = tmp_path / "x.pth"
-    write_torch_file({"a": np.arange(3, dtype=np.float32)}, tensor)
-    with zipfile.ZipFile(tensor) as archive:
-        files = {info.filename: archive.read(info) for info in archive.infolist()}
-    start = b"\x80\x02"
-    high = start + b"Nr" + struct.pack("<I", 2**30) + b"0"
-    files["archive/data.pkl"] = high + files["archive/data.pkl"].removeprefix(start)
-    with zipfile.ZipFile(tensor, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
+    start, high = b"\x80\x02", b"Nr" + struct.pack("<I", 2**30) + b"0"
+    state = start + high + pickled({"a": View((3,), (1,), 3)}).removeprefix(start)
+    path = tmp_path / "x.pth"
+    path.write_bytes(archive(state, [np.arange(3, dtype=np.float32).tobytes()]))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    np.testing.assert_array_equal(read_tensors(tensor)["a"], [0, 1, 2])
+    np.testing.assert_array_equal(read_tensors(path)["a"], [0, 1, 2])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @pytest.mark.parametrize(
-    "pickled",
+    "state",
     [
         b"\x80\x02}" + b")" + b"\x85" * 200_000 + b"Ns.",
         b"\x80\x02" + b"(" + b")" + b"\x85" * 200_000 + b"Nd.",
@@ -74,48 +60,30 @@ def test_a_value_of_a_high_number_takes_no_memory_for_those_below(tmp_path):
     ],
     ids=["dictionary", "dictionary at once", "ordered dictionary", "set"],
 )
-def test_keys_of_tuples_in_tuples_do_not_end_python(refuse, pickled):
-    assert "cannot be read as a file of PyTorch" in refuse(".pth", _torch(pickled))
+def test_keys_of_tuples_in_tuples_do_not_end_python(refuse, state):
+    assert "cannot be read as a file of PyTorch" in refuse(".pth", archive(state))
 
 
 def test_a_compressed_archive_of_pytorch_is_refused(refuse):
     # A thousandth of what it unpacks to.
-    bomb = _torch(pickle.dumps(bytes(10**7)), compression=zipfile.ZIP_DEFLATED)
+    bomb = archive(pickle.dumps(bytes(10**7)), compression=zipfile.ZIP_DEFLATED)
     assert "compressed" in refuse(".pth", bomb)
 
 
 def test_an_encrypted_archive_of_pytorch_is_refused(refuse):
-    data = bytearray(_torch(b"N."))
+    data = bytearray(archive(b"N."))
     for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(header) + flags] |= 1
     assert "is encrypted" in refuse(".pth", bytes(data))
 
 
-def test_many_tensors_of_one_storage_are_refused(tmp_path, refuse):
-    path = tmp_path / "x.pth"
+def test_many_tensors_of_one_storage_are_refused(refuse):
     value = np.zeros(2**20, np.float32)
     count = MOST_BYTES // value.nbytes + 1
-    names = [f"{number:04}" for number in range(count)]
-    write_torch_file(dict.fromkeys(names[:1], value) | dict.fromkeys(names[1:], value[:1]), path)
-    with zipfile.ZipFile(path) as archive:
-        files = {info.filename: archive.read(info) for info in archive.infolist()}
-    one = pickle.dumps(1, 2)[2:-1]
-    pickled = files["archive/data.pkl"]
-    # Every tensor is the first one: its storage, its size.
-    for number in range(1, count):
-        key = pickle.dumps(str(number), 2)[2:-1]
-        cpu = pickle.dumps("cpu", 2)[2:-1]
-        pickled = pickled.replace(
-            key + cpu + one + b"tQ",
-            pickle.dumps("0", 2)[2:-1] + cpu + pickle.dumps(value.size, 2)[2:-1] + b"tQ",
-        )
-    size = pickle.dumps((1,), 2)[2:-1]
-    pickled = pickled.replace(size + size, pickle.dumps((value.size,), 2)[2:-1] + size)
-    files["archive/data.pkl"] = pickled
-    with zipfile.ZipFile(path, "w") as archive:
-        for name in ("archive/data.pkl", "archive/byteorder", "archive/data/0"):
-            archive.writestr(name, files[name])
-    message = refuse(".pth", path.read_bytes())
+    state = pickled(
+        {f"{number:04}": View(value.shape, (1,), value.size) for number in range(count)}
+    )
+    message = refuse(".pth", archive(state, [value.tobytes()]))
     assert f"{count * value.nbytes:,} bytes unpacked, and more than {MOST_BYTES:,}" in message
 
 

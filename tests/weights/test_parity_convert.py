@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors
 from flax import nnx
 
 from mobilenet.networks.layers import scale_images
 from mobilenet.weights.convert import convert
 from mobilenet.weights.pretrained import load_pretrained
+from mobilenet.weights.targets import TARGETS
 from tests.helpers.random_weights import draw_network
 
 pytestmark = [
@@ -45,29 +47,21 @@ def _theirs(to, path, code, images):
         exec(code, names)
         return np.asarray(names["model"](images, training=False))
     torch = pytest.importorskip("torch")
-    names = {"torch": torch, to: pytest.importorskip(to)}
+    load_file = pytest.importorskip("safetensors.torch").load_file
+    names = {"safetensors": safetensors, to: pytest.importorskip(to)}
     exec(code, names)
     model = names["model"].eval()
-    # What the library itself would save: the same tensors, in the same order.
-    state = names["model"].state_dict()
-    if to == "torchvision":
-        assert list(torch.load(path, weights_only=True)) == list(state)
-    else:
-        from safetensors.torch import load_file
-
-        loaded = load_file(path)
-        assert {k: v.dtype for k, v in loaded.items()} == {k: v.dtype for k, v in state.items()}
+    # What the library itself would save.
+    loaded, state = load_file(path), model.state_dict()
+    assert {k: v.dtype for k, v in loaded.items()} == {k: v.dtype for k, v in state.items()}
     with torch.no_grad():
         # In 64 bits, as test_parity.py.
         inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float64))
         return model.double()(inputs).numpy()
 
 
-_ENDINGS = {"torchvision": ".pth", "timm": ".safetensors", "keras": ".h5"}
-
-
 def _compare(record_property, tmp_path, pretrained, to, images):
-    path = tmp_path / f"x{_ENDINGS[to]}"
+    path = tmp_path / f"x{TARGETS[to].ending}"
     expected = _theirs(to, path, convert(pretrained, to, path), images)
     ours = _ours(pretrained, images)
     assert ours.shape == expected.shape
@@ -144,7 +138,7 @@ def test_published_weights_on_photographs(
     images = np.asarray(
         scale_images(jnp.asarray(reference["images_uint8_224"]), own.mean, own.stddev)
     )
-    path = tmp_path / f"x{_ENDINGS[to]}"
+    path = tmp_path / f"x{TARGETS[to].ending}"
     logits = _theirs(to, path, convert(pretrained, to, path), images)
     expected = reference[key][:, -1000:]  # slim's without background
     difference = np.abs(logits - expected).max() / np.abs(expected).max()

@@ -4,13 +4,12 @@ import io
 import os
 import pathlib
 import pickle
-import struct
-import zipfile
 
 import numpy as np
 import pytest
 
 from mobilenet.weights.torch_file import TorchFileError, read_torch_file
+from tests.helpers.torch_files import View, archive, legacy, pickled
 
 
 class _Call:
@@ -23,23 +22,11 @@ class _Call:
         return self.call
 
 
-def _write_zip(path, pickled, storages=()):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled)
-        for key, data in storages:
-            archive.writestr(f"archive/data/{key}", data)
-
-
-def _write_legacy(path, pickled):
-    parts = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
-    path.write_bytes(b"".join(pickle.dumps(part, 2) for part in parts) + pickled)
-
-
-@pytest.mark.parametrize("write", [_write_zip, _write_legacy])
-def test_a_pickle_that_calls_anything_else_is_refused_and_does_nothing(tmp_path, write):
+@pytest.mark.parametrize("form", [archive, legacy])
+def test_a_pickle_that_calls_anything_else_is_refused_and_does_nothing(tmp_path, form):
     touched = tmp_path / "touched"
     path = tmp_path / "evil.pth"
-    write(path, pickle.dumps({"a": _Call(os.system, f"touch {touched}")}, 2))
+    path.write_bytes(form(pickle.dumps({"a": _Call(os.system, f"touch {touched}")}, 2)))
     with pytest.raises(TorchFileError, match=r"evil.pth is refused: it would call \w+\.system"):
         read_torch_file(path)
     assert not touched.exists()
@@ -50,38 +37,17 @@ def test_a_pickle_that_calls_anything_else_is_refused_and_does_nothing(tmp_path,
 )
 def test_no_other_function_is_called_either(tmp_path, function):
     path = tmp_path / "evil.pth"
-    _write_zip(path, pickle.dumps({"a": _Call(function, "1")}, 2))
+    path.write_bytes(archive(pickle.dumps({"a": _Call(function, "1")}, 2)))
     with pytest.raises(TorchFileError, match="is refused"):
         read_torch_file(path)
 
 
-def _pickled_tensor(count, offset, size, stride):
-    """A state_dict with one tensor `w`, in the opcodes that PyTorch writes."""
-
-    def integer(value):
-        return b"\x8a\x08" + struct.pack("<q", value)
-
-    def integers(values):
-        return b"(" + b"".join(map(integer, values)) + b"t"
-
-    def text(value):
-        return b"X" + struct.pack("<I", len(value)) + value.encode()
-
-    storage = (
-        b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
-        + integer(count) + b"tQ"
-    )  # fmt: skip
-    arguments = b"(" + storage + integer(offset) + integers(size) + integers(stride)
-    arguments += b"\x89ccollections\nOrderedDict\n)Rt"
-    return b"\x80\x02}" + text("w") + b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"Rs."
-
-
-_VALUES = np.arange(12, dtype=np.float32)
+_VALUES = np.arange(12, dtype=np.float32).tobytes()
 
 
 def test_strides_and_offsets_are_followed(tmp_path):
     path = tmp_path / "good.pth"
-    _write_zip(path, _pickled_tensor(12, 2, (2, 3), (1, 2)), [("0", _VALUES.tobytes())])
+    path.write_bytes(archive(pickled({"w": View((2, 3), (1, 2), 12, offset=2)}), [_VALUES]))
     found = read_torch_file(path)
     np.testing.assert_array_equal(found["w"], [[2, 4, 6], [3, 5, 7]])
 
@@ -99,14 +65,14 @@ def test_strides_and_offsets_are_followed(tmp_path):
 )
 def test_a_tensor_outside_of_its_storage_is_refused(tmp_path, offset, size, stride):
     path = tmp_path / "bad.pth"
-    _write_zip(path, _pickled_tensor(12, offset, size, stride), [("0", _VALUES.tobytes())])
+    path.write_bytes(archive(pickled({"w": View(size, stride, 12, offset)}), [_VALUES]))
     with pytest.raises(TorchFileError, match="cannot be read as a file of PyTorch"):
         read_torch_file(path)
 
 
 def test_a_storage_of_another_size_is_refused(tmp_path):
     path = tmp_path / "bad.pth"
-    _write_zip(path, _pickled_tensor(12, 0, (12,), (1,)), [("0", _VALUES.tobytes()[:-4])])
+    path.write_bytes(archive(pickled({"w": View((12,), (1,), 12)}), [_VALUES[:-4]]))
     with pytest.raises(TorchFileError, match="cut short"):
         read_torch_file(path)
 
@@ -121,7 +87,7 @@ def test_something_else_is_refused(tmp_path, content):
 
 def test_a_file_without_tensors_is_refused(tmp_path):
     path = tmp_path / "empty.pth"
-    _write_zip(path, pickle.dumps({"epoch": 3}, 2))
+    path.write_bytes(archive(pickle.dumps({"epoch": 3}, 2)))
     with pytest.raises(TorchFileError, match="holds no tensors by name"):
         read_torch_file(path)
 
