@@ -1,10 +1,9 @@
 """What an evaluation found, in words and tables."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mobilenet.runtime.formatting import format_table
+from mobilenet.runtime.formatting import describe_name, format_table
 
 # Rows of a table that are printed: 1000 classes can be taken for each other in a million ways.
 _MOST_ROWS = {"confusions": 20}
@@ -23,11 +22,6 @@ def describe_metrics(metrics: Mapping[str, Any]) -> str:
     unlabelled = metrics.get("unlabelled_images", 0)
     left_out = f" ({unlabelled:,} without a label left out)" if unlabelled else ""
     return "  ".join([*words, f"{metrics['num_images']:,} images{left_out}"])
-
-
-def describe_name(name: str) -> str:
-    """Returns the name of a metric as one writes it: `top1` is top-1."""
-    return re.sub(r"^([a-z]+)(\d+)$", r"\1-\2", name).replace("_", " ")
 
 
 def format_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], best: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mobilenet.errors import UserError
 from mobilenet.runs.groups import Group
-from mobilenet.runtime.formatting import format_duration, format_table
+from mobilenet.runtime.formatting import describe_name, format_duration, format_table
 
 
 def format_results(groups: Sequence[Group], style: str) -> str:
@@ -60,7 +60,7 @@ def _as_csv(groups: Sequence[Group]) -> str:
 
 def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[list[str]]]:
     keys, score = list(groups[0].overrides), groups[0].score_name
-    header = [*keys, "seeds", f"{score} %", "params M", "MAdds M", "time"]
+    header = [*keys, "seeds", f"{describe_name(score)} %", "params M", "MAdds M", "time"]
     rows = []
     for group in groups:
         stddev = group.stddev(score)

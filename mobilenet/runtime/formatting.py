@@ -1,5 +1,6 @@
 """What is printed for people: tables, shares and durations."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -20,6 +21,11 @@ def format_table(rows: Iterable[Sequence[str]], align: str) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def describe_name(name: str) -> str:
+    """Returns the name of a metric as one writes it: `top1` is top-1."""
+    return re.sub(r"^([a-z]+)(\d+)$", r"\1-\2", name).replace("_", " ")
 
 
 def format_percent(share: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mobilenet.errors import UserError
 from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runtime.formatting import format_percent
+from mobilenet.runtime.formatting import describe_name, format_percent
 from mobilenet.sweeps.sweep import PlannedRun
 
 STATES = ("waiting", "running", "complete", "failed", "stopped")
@@ -40,7 +40,7 @@ def read_status(run: PlannedRun, state: str, message: str = "") -> Status:
         state=state,
         step=last.get("step"),
         total_steps=last.get("total_steps"),
-        score=f"{run.score} {format_percent(scores[-1])}" if scores else "",
+        score=f"{describe_name(run.score)} {format_percent(scores[-1])}" if scores else "",
         seconds_left=last.get("seconds_left") if state == "running" else None,
         message=message,
     )

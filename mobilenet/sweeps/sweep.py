@@ -76,10 +76,9 @@ def plan_sweep(
     rows = _read_rows(sweep_file, base)
     directory = pathlib.Path(workdir)
     ambiguous = _ambiguous_leaves(base)
-    score = choose_task(base).best
     runs = []
     for row in rows:
-        _check_row(sweep_file, base, row)
+        score = _check_row(sweep_file, base, row)
         name = "+".join(f"{_short(key, ambiguous)}={_in_name(value)}" for key, value in row.items())
         flags = [f"--config={base_file}", f"--workdir={directory / name}"]
         for key, value in {**base_overrides, **row}.items():
@@ -140,7 +139,8 @@ def _read_rows(sweep_file: str, base: ConfigDict) -> list[Row]:
     return rows
 
 
-def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> None:
+def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> str:
+    """Checks that the config of a row can work, and returns the name of its task's score."""
     config = base.copy_and_resolve_references()
     known = flatten(config)
     for key, value in row.items():
@@ -154,6 +154,7 @@ def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> None:
     knobs = {k: v for k, v in config.model.items() if k != "name" and v is not None}
     try:
         create_architecture(config.model.name, **knobs)
+        return choose_task(config).best
     except UserError as error:
         raise ConfigError(f"{sweep_file}: the row {row} cannot work: {error}") from error
 

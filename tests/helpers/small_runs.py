@@ -103,11 +103,28 @@ def start_tiny_evaluation(start_warm_program) -> Callable[..., WarmProgram]:
 
 
 @pytest.fixture(scope="session")
-def start_sweep(start_warm_program, data_dir) -> Callable[..., WarmProgram]:
-    """Starts scripts/sweep.py on a workdir and rows, given as the text of a sweep file's list.
+def sweep_flags(data_dir) -> Callable[..., list[str]]:
+    """Writes rows, given as the text of a sweep file's list, and returns the flags of a sweep."""
 
-    `script` is a copy of it: it starts the train.py beside its folder.
-    """
+    def write(workdir: pathlib.Path, rows: str, base: str = "small_config.py") -> list[str]:
+        sweep_file = workdir.parent / f"{workdir.name}_rows.py"
+        sweep_file.write_text(
+            "from mobilenet.sweeps import chain, product, seeds, zipped\n"
+            f"def get_rows(base):\n    return {rows}\n"
+        )
+        return [
+            f"--sweep={sweep_file}",
+            f"--base={_HERE / base}",
+            f"--base.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+        ]
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def start_sweep(start_warm_program, sweep_flags) -> Callable[..., WarmProgram]:
+    """Starts scripts/sweep.py, or a copy of it, which starts the train.py beside its folder."""
 
     def start(
         workdir: pathlib.Path,
@@ -116,19 +133,7 @@ def start_sweep(start_warm_program, data_dir) -> Callable[..., WarmProgram]:
         script: pathlib.Path = _REPOSITORY / "scripts" / "sweep.py",
         base: str = "small_config.py",
     ) -> WarmProgram:
-        sweep_file = workdir.parent / f"{workdir.name}_rows.py"
-        sweep_file.write_text(
-            "from mobilenet.sweeps import chain, product, seeds, zipped\n"
-            f"def get_rows(base):\n    return {rows}\n"
-        )
-        return start_warm_program(
-            script,
-            f"--sweep={sweep_file}",
-            f"--base={_HERE / base}",
-            f"--base.data.data_dir={data_dir}",
-            f"--workdir={workdir}",
-            *flags,
-        )
+        return start_warm_program(script, *sweep_flags(workdir, rows, base), *flags)
 
     return start
 

@@ -26,7 +26,7 @@ def runs(make_run):
 def test_the_table_has_a_line_for_every_configuration(runs):
     lines = format_results(group_runs(runs), "table").splitlines()
     assert [line.split() for line in lines] == [
-        ["model.width", "seeds", "top1", "%", "params", "M", "MAdds", "M", "time"],
+        ["model.width", "seeds", "top-1", "%", "params", "M", "MAdds", "M", "time"],
         ["0.5", "3", "52.00", "±", "2.00", "0.700", "2.00", "1", "min", "01", "s"],
         ["1", "1", "62.50", "2.237", "6.12", "1", "min", "40", "s"],
     ]
@@ -54,7 +54,7 @@ def test_csv_and_json_hold_plain_numbers(runs):
 def test_latex_escapes_what_it_reads_as_commands(runs):
     lines = format_results(group_runs(runs), "latex").splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrr}"
-    assert r"top1 \%" in lines[2]
+    assert r"top-1 \%" in lines[2]
     assert lines[4] == r"0.5 & 3 & 52.00 $\pm$ 2.00 & 0.700 & 2.00 & 1 min 01 s \\"
 
 

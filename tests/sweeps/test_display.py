@@ -5,9 +5,9 @@ from rich.console import Console
 from mobilenet.sweeps.display import Display, make_table, summarize
 from mobilenet.sweeps.status import Status
 
-_RUNNING = Status("width=0.5", "running", 1200, 5000, "top1 12.50%", 90.0)
+_RUNNING = Status("width=0.5", "running", 1200, 5000, "top-1 12.50%", 90.0)
 _STATUSES = [
-    Status("width=0.25", "complete", 5000, 5000, "top1 50.00%"),
+    Status("width=0.25", "complete", 5000, 5000, "top-1 50.00%"),
     _RUNNING,
     Status("width=0.75", "failed", message="error: the disk [/runs] is full"),
     Status("width=1", "waiting"),
@@ -50,14 +50,14 @@ def test_without_a_terminal_every_change_is_one_line():
         display.update(
             [
                 Status("a", "failed", message="error"),
-                Status(_RUNNING.name, "complete", score="top1 50.00%"),
+                Status(_RUNNING.name, "complete", score="top-1 50.00%"),
             ]
         )
     assert console.file.getvalue().splitlines() == [
         "width=0.5: running",
         "a: running",
         "a: failed: error: a [b] c",
-        "width=0.5: complete, top1 50.00%",
+        "width=0.5: complete, top-1 50.00%",
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_terminal_is_redrawn():
     with Display(console) as display:
         display.update([Status("a", "running", 5, 20)])
         first = console.file.getvalue()
-        display.update([Status("a", "complete", 20, 20, score="top1 50.00%")])
+        display.update([Status("a", "complete", 20, 20, score="top-1 50.00%")])
     assert "5/20" in first
     # The cursor goes up over the first table before the second is drawn.
     assert "\x1b[1A" in console.file.getvalue()[len(first) :]

@@ -49,24 +49,13 @@ def ray_environment(tmp_path_factory):
 
 
 @pytest.fixture
-def start(ray_environment, data_dir, base_file):
+def start(ray_environment, sweep_flags):
     """Starts scripts/sweep.py in a process group of its own, as a shell does."""
     started = []
 
     def start(workdir, rows, *flags, prefix=(), script=_REPOSITORY / "scripts" / "sweep.py"):
-        sweep_file = workdir.parent / "rows.py"
-        sweep_file.write_text(f"def get_rows(base):\n    return {rows}\n")
         process = subprocess.Popen(
-            [
-                *prefix,
-                sys.executable,
-                str(script),
-                f"--sweep={sweep_file}",
-                f"--base={base_file}",
-                f"--base.data.data_dir={data_dir}",
-                f"--workdir={workdir}",
-                *flags,
-            ],
+            [*prefix, sys.executable, str(script), *sweep_flags(workdir, rows), *flags],
             env=ray_environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -100,8 +89,7 @@ def test_what_is_lost_or_preempted_starts_again_and_what_fails_does_not(start, t
     script = shutil.copy(_REPOSITORY / "scripts" / "sweep.py", tmp_path / "scripts")
     shutil.copy(pathlib.Path(__file__).with_name("pretend_training.py"), tmp_path / "train.py")
     workdir = tmp_path / "runs"
-    rows = [{"seed": seed} for seed in range(5)]
-    sweep = start(workdir, rows, "--launcher=ray", "--retries=1", script=script)
+    sweep = start(workdir, "seeds(5)", "--launcher=ray", "--retries=1", script=script)
     output, errors = sweep.communicate(timeout=600)
     assert (sweep.returncode, errors) == (1, "")
     lines = output.splitlines()
@@ -117,7 +105,7 @@ def test_preempted_runs_go_on_and_ctrl_c_leaves_a_sweep_that_completes(start, tm
     workdir = tmp_path / "runs"
     length = ("--base.total_steps=60", "--base.checkpoint.every_steps=1", _FEW_EVALUATIONS)
     flags = ("--launcher=ray", "--cpus=0.5", *length)
-    sweep = start(workdir, [{"seed": 0}, {"seed": 1}], *flags)
+    sweep = start(workdir, "seeds(2)", *flags)
     _wait_until((workdir / "seed=0" / "checkpoints" / "1").exists, sweep)
     (trainer,) = find_trainers(workdir / "seed=0")
     os.kill(trainer, signal.SIGTERM)
@@ -130,7 +118,7 @@ def test_preempted_runs_go_on_and_ctrl_c_leaves_a_sweep_that_completes(start, tm
     assert find_trainers(workdir) == []
     assert _attempts(workdir, "seed=0") == 2
 
-    sweep = start(workdir, [{"seed": 0}, {"seed": 1}], *flags)
+    sweep = start(workdir, "seeds(2)", *flags)
     output, errors = sweep.communicate(timeout=600)
     assert (sweep.returncode, errors) == (0, "")
     assert output.splitlines()[-1] == f"2 complete of 2 runs: {workdir}"
@@ -141,7 +129,7 @@ def test_preempted_runs_go_on_and_ctrl_c_leaves_a_sweep_that_completes(start, tm
 def test_nothing_outlives_a_launcher_that_was_killed(start, tmp_path):
     workdir = tmp_path / "runs"
     endless = ("--base.total_steps=100000", _FEW_EVALUATIONS)
-    sweep = start(workdir, [{"seed": 0}], "--launcher=ray", *endless)
+    sweep = start(workdir, "seeds(1)", "--launcher=ray", *endless)
     _wait_until((workdir / "seed=0" / "checkpoints" / "2").exists, sweep)
     sweep.kill()
     sweep.communicate()
@@ -174,16 +162,15 @@ def test_a_sweep_that_loses_a_node_ends_with_the_bits_of_one_that_does_not(start
     tried = subprocess.run([*_LOOPBACK_ONLY, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"this machine lets no user make a network: {tried.stderr.strip()}")
-    rows = [{"seed": 0}, {"seed": 1}]
     length = ("--base.total_steps=20", "--base.checkpoint.every_steps=4", _FEW_EVALUATIONS)
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
-    sweep = start(undisturbed, rows, *length)
+    sweep = start(undisturbed, "seeds(2)", *length)
     output, errors = sweep.communicate(timeout=900)
     assert sweep.returncode == 0, errors
 
     with_a_loss = (sys.executable, str(_REPOSITORY / "tests/sweeps/lose_a_node.py"), str(disturbed))
     prefix = (*_LOOPBACK_ONLY, *with_a_loss)
-    cluster = start(disturbed, rows, "--launcher=ray", *length, prefix=prefix)
+    cluster = start(disturbed, "seeds(2)", "--launcher=ray", *length, prefix=prefix)
     output, errors = cluster.communicate(timeout=900)
     assert cluster.returncode == 0, errors
     report = json.loads(output.splitlines()[-1])
@@ -193,8 +180,7 @@ def test_a_sweep_that_loses_a_node_ends_with_the_bits_of_one_that_does_not(start
     assert _attempts(disturbed, lost) == 2
     log = (disturbed / "logs" / f"{lost}.log").read_text()
     assert log.count("step 1/20 ") == 1, "It began anew instead of going on."
-    for row in rows:
-        name = f"seed={row['seed']}"
+    for name in ("seed=0", "seed=1"):
         state = _final_state(disturbed / name)
         assert int(state.step) == 20
         jax.tree.map(np.testing.assert_array_equal, _final_state(undisturbed / name), state)

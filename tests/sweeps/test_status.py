@@ -18,7 +18,7 @@ def test_a_status_is_read_from_the_metrics(tmp_path):
         {"step": 10, "split": "train", "total_steps": 20, "seconds_left": 4.5},
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
-    assert read_status(run, "running") == Status("a", "running", 10, 20, "top1 25.00%", 4.5)
+    assert read_status(run, "running") == Status("a", "running", 10, 20, "top-1 25.00%", 4.5)
     assert read_status(run, "failed", "why").seconds_left is None
 
 
