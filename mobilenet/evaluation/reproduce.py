@@ -18,7 +18,7 @@ from mobilenet.runs.finished import Run, read_runs, to_line
 from mobilenet.runtime.environment import describe_environment
 from mobilenet.weights.pretrained import load_pretrained
 from mobilenet.weights.published_accuracy import published_accuracy
-from mobilenet.weights.registry import Published, Source, find_source
+from mobilenet.weights.registry import Release, Source, find_source
 
 # On which publishers measure.
 _IMAGENET = ("imagenet2012", "validation")
@@ -68,7 +68,7 @@ def reproduce_tradeoff(
     environment = {"starts": [describe_environment(command)]}
     missing = []
     report(_row("network", "pixels", "weights", "top-1 %", "published", "difference"))
-    for entry in found.published:
+    for entry in found.releases:
         described = describe(images, found, entry)
         run = next((run for run in done if run.config == described), None)
         if run is None:
@@ -95,7 +95,7 @@ class _MissingError(Exception):
 
 
 def _evaluate(
-    images: Images, source: Source, entry: Published, weights_dir: str | None
+    images: Images, source: Source, entry: Release, weights_dir: str | None
 ) -> dict[str, Any]:
     words = f"{source.name}/{entry.label}"
     if weights_dir is not None:
@@ -115,7 +115,7 @@ def _evaluate(
     }
 
 
-def describe(images: Images, source: Source, entry: Published) -> dict[str, Any]:
+def describe(images: Images, source: Source, entry: Release) -> dict[str, Any]:
     """Returns the config of a line: which weights, which network, which images."""
     knobs = {**entry.knobs, "width": entry.width, "resolution": entry.preprocessing.resolution}
     return {
@@ -154,7 +154,7 @@ def _append(path: pathlib.Path, run: Run) -> None:
         os.fsync(file.fileno())
 
 
-def _format(entry: Published, percent: float | None, published: float | None) -> str:
+def _format(entry: Release, percent: float | None, published: float | None) -> str:
     return _row(
         f"{entry.family} {entry.width:g}",
         str(entry.preprocessing.resolution),

@@ -18,7 +18,7 @@ from mobilenet.networks.preprocessing import SLIM
 from mobilenet.runs.run_directory import read_config
 from mobilenet.runs.weights import open_weights
 from mobilenet.tasks.network import Network
-from mobilenet.weights.pretrained import find_published, load_pretrained
+from mobilenet.weights.pretrained import find_release, load_pretrained
 
 Color = tuple[float, float, float]
 
@@ -154,8 +154,8 @@ def _what_goes_along(
         if words.startswith(_OF_RUN):
             run = read_config(words.removeprefix(_OF_RUN))
             return run.model.to_dict(), run.augment.mean, run.augment.stddev
-        published = find_published(config.model.name, words, **_given_knobs(config))
+        release = find_release(config.model.name, words, **_given_knobs(config))
     except UserError as error:
         raise ConfigError(f"config.initial_weights: {error}") from error
-    preprocessing = published.preprocessing
-    return published.knobs, preprocessing.mean, preprocessing.stddev
+    preprocessing = release.preprocessing
+    return release.knobs, preprocessing.mean, preprocessing.stddev

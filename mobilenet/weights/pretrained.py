@@ -19,7 +19,7 @@ from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights import cache
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.load import WeightsMismatchError, count_classes, fill
-from mobilenet.weights.registry import SHAPE_KNOBS, Published, Source, find_source
+from mobilenet.weights.registry import SHAPE_KNOBS, Release, Source, find_source
 
 # ImageNet's classes, and slim's with its background before them.
 IMAGENET_CLASSES = 1000
@@ -32,7 +32,7 @@ class Pretrained:
 
     Attributes:
       model: filled, in training mode.
-      origin: the source and the file, in a few words.
+      origin: the source and the file, in a few named.
       knobs: of the architecture, with its family's defaults left out.
       preprocessing: how the weights want to see images.
       has_own_classifier: whether the classifier is the file's, so that its classes mean something.
@@ -46,17 +46,17 @@ class Pretrained:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Words:
-    """`source[/label][:file]`."""
+class WeightsName:
+    """What names weights: `source[/label][:file]`."""
 
     source: Source
     label: str
     file: pathlib.Path | None
 
     @classmethod
-    def parse(cls, text: str) -> "_Words":
-        words, _, file = text.partition(":")
-        name, _, label = words.partition("/")
+    def parse(cls, text: str) -> "WeightsName":
+        before, _, file = text.partition(":")
+        name, _, label = before.partition("/")
         path = pathlib.Path(file).expanduser() if file else None
         if ":" in text and not file:
             raise UserError(f"weights {text!r}: there must be a file after the colon.")
@@ -89,10 +89,10 @@ def load_pretrained(
     Raises:
       UserError: no such source or file, no network, or a file that does not fit.
     """
-    words = _Words.parse(weights)
-    source = words.source
-    found = find_published(name, weights, **knobs)
-    path = words.file or cache.fetch(
+    named = WeightsName.parse(weights)
+    source = named.source
+    found = find_release(name, weights, **knobs)
+    path = named.file or cache.fetch(
         found.url,
         f"{source.name}/{found.file_name}",
         sha256=found.sha256,
@@ -147,7 +147,7 @@ def load_pretrained(
     )
 
 
-def find_published(name: str, weights: str, **knobs: Any) -> Published:
+def find_release(name: str, weights: str, **knobs: Any) -> Release:
     """Returns what is known of weights before they are read; nothing is downloaded.
 
     Args:
@@ -156,14 +156,14 @@ def find_published(name: str, weights: str, **knobs: Any) -> Published:
     Raises:
       UserError: no such source, network or published file.
     """
-    words = _Words.parse(weights)
+    named = WeightsName.parse(weights)
     plain = create_architecture(name, **knobs)  # checks the name and every knob
-    if plain.name not in words.source.families:
+    if plain.name not in named.source.families:
         raise UserError(
-            f"weights {words.source.name!r}: there are none of {plain.name}, only of "
-            f"{' and '.join(words.source.families)}."
+            f"weights {named.source.name!r}: there are none of {plain.name}, only of "
+            f"{' and '.join(named.source.families)}."
         )
-    return _find(words, plain.name, plain.width, knobs)
+    return _find(named, plain.name, plain.width, knobs)
 
 
 def _classifier_action(in_file: int | None, wanted: int | None) -> str:
@@ -178,14 +178,14 @@ def _classifier_action(in_file: int | None, wanted: int | None) -> str:
     return "new"
 
 
-def _find(words: _Words, family: str, width: float, knobs: Mapping[str, Any]) -> Published:
+def _find(named: WeightsName, family: str, width: float, knobs: Mapping[str, Any]) -> Release:
     """Returns the published file that is meant, or for a local file what would go with it."""
-    source = words.source
+    source = named.source
     of_width = [
         entry
-        for entry in source.published
+        for entry in source.releases
         if (entry.family, round(entry.width, 4)) == (family, round(width, 4))
-        and entry.label.startswith(words.label)
+        and entry.label.startswith(named.label)
         and all(
             knobs[knob] == entry.knobs.get(knob, default)
             for knob, default in SHAPE_KNOBS[family].items()
@@ -197,20 +197,20 @@ def _find(words: _Words, family: str, width: float, knobs: Mapping[str, Any]) ->
         entry for entry in of_width if entry.preprocessing.resolution == resolution
     ] or of_width
     if candidates:
-        return _recognize(words.file, candidates) if words.file else candidates[0]
-    if words.file and not words.label:
+        return _recognize(named.file, candidates) if named.file else candidates[0]
+    if named.file and not named.label:
         default = inspect.signature(ARCHITECTURES[family]).parameters["resolution"].default
         settings, preprocessing = source.settings(family, resolution or default)
-        return Published("", family, width, settings, preprocessing)
+        return Release("", family, width, settings, preprocessing)
     raise UserError(
         f"weights {source.name!r}: no {family} of width {width:g}"
-        f"{f' called {words.label}' if words.label else ''} is published; there are "
-        f"{_list(source.published, family)}; a file of your own is "
+        f"{f' called {named.label}' if named.label else ''} is published; there are "
+        f"{_list(source.releases, family)}; a file of your own is "
         f"{source.name}:/path/to/file{source.file_format.partition(' ')[0]}."
     )
 
 
-def _recognize(file: pathlib.Path, candidates: Sequence[Published]) -> Published:
+def _recognize(file: pathlib.Path, candidates: Sequence[Release]) -> Release:
     """Returns the published file that a local one is, by its name or its hash, else the first."""
     for entry in candidates:
         if file.name.partition(".")[0] in (entry.label, entry.file_name.partition(".")[0]) or (
@@ -225,9 +225,9 @@ def _recognize(file: pathlib.Path, candidates: Sequence[Published]) -> Published
     return candidates[0]
 
 
-def _list(published: Sequence[Published], family: str) -> str:
+def _list(releases: Sequence[Release], family: str) -> str:
     return ", ".join(
         f"{entry.width:g} at {entry.preprocessing.resolution} ({entry.label})"
-        for entry in published
+        for entry in releases
         if entry.family == family
     )

@@ -1,7 +1,7 @@
 """The accuracies that publishers give with their weights."""
 
 from mobilenet.papers.imagenet import SLIM_V1, SLIM_V2, Published, read_published
-from mobilenet.weights import registry
+from mobilenet.weights.registry import Release
 
 # How the sources of the rows begin, by the publisher of the weights. transformers gives none.
 _SOURCES = {
@@ -11,7 +11,7 @@ _SOURCES = {
 }
 
 
-def published_accuracy(source: str, entry: registry.Published) -> float | None:
+def published_accuracy(source: str, entry: Release) -> float | None:
     """Returns the publisher's top-1 in percent, at the resolution of the entry; None without one.
 
     Args:
@@ -26,7 +26,7 @@ def published_accuracy(source: str, entry: registry.Published) -> float | None:
     return found[0] if found else None
 
 
-def _is_of(row: Published, source: str, entry: registry.Published) -> bool:
+def _is_of(row: Published, source: str, entry: Release) -> bool:
     is_network = (f"mobilenet_{row.family}", row.width) == (entry.family, str(entry.width))
     if source == "slim":
         return is_network and row.source in (SLIM_V1, SLIM_V2)

@@ -29,7 +29,7 @@ SHAPE_KNOBS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Published:
+class Release:
     """One file of weights.
 
     Attributes:
@@ -61,7 +61,7 @@ class Source:
       name: as in `--weights=name`.
       convention: of its tensors.
       families: the networks that it has.
-      published: its files; of several for one network the first is the default.
+      releases: its files; of several for one network the first is the default.
       settings: knobs and preprocessing of a network and resolution of which it publishes nothing.
       file_format: the ending of its files, for messages.
     """
@@ -69,7 +69,7 @@ class Source:
     name: str
     convention: Convention
     families: tuple[str, ...]
-    published: tuple[Published, ...]
+    releases: tuple[Release, ...]
     settings: Callable[[str, int], tuple[Mapping[str, Any], Preprocessing]]
     file_format: str
 
@@ -93,8 +93,8 @@ def _torchvision() -> Source:
     # Two weights of one network: version 2 is of a newer recipe and resizes to 232 pixels.
     second = dataclasses.replace(_TORCHVISION, eval_fraction=224 / 232)
     files = (("v1", "mobilenet_v2-b0353104", _TORCHVISION), ("v2", "mobilenet_v2-7ebf99e0", second))
-    published = tuple(
-        Published(
+    releases = tuple(
+        Release(
             label=version,
             family=_V2,
             width=1.0,
@@ -111,7 +111,7 @@ def _torchvision() -> Source:
     def settings(_: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
         return _TORCH_KNOBS, dataclasses.replace(_TORCHVISION, resolution=resolution)
 
-    return Source("torchvision", torchvision.CONVENTION, (_V2,), published, settings, ".pth")
+    return Source("torchvision", torchvision.CONVENTION, (_V2,), releases, settings, ".pth")
 
 
 def _timm() -> Source:
@@ -126,10 +126,10 @@ def _timm() -> Source:
         release: str = "",
         fraction: float = 0.875,
         **knobs: Any,
-    ) -> Published:
+    ) -> Release:
         # The files of the older releases carry digits of their hash, as PyTorch's do; of the hub's
         # the hash comes with the download.
-        return Published(
+        return Release(
             label=label,
             family=family,
             width=width,
@@ -142,7 +142,7 @@ def _timm() -> Source:
             sha256=release.rpartition("-")[2].partition(".")[0] or None,
         )
 
-    published = (
+    releases = (
         entry("mobilenetv1_100.ra4_e3600_r224_in1k", _V1, 1.0),
         entry("mobilenetv1_100h.ra4_e3600_r224_in1k", _V1, 1.0, head=1024),
         entry("mobilenetv1_125.ra4_e3600_r224_in1k", _V1, 1.25, fraction=0.9),
@@ -168,7 +168,7 @@ def _timm() -> Source:
     def settings(family: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
         return _TORCH_KNOBS, dataclasses.replace(by_family[family], resolution=resolution)
 
-    return Source("timm", timm.CONVENTION, (_V1, _V2), published, settings, ".safetensors")
+    return Source("timm", timm.CONVENTION, (_V1, _V2), releases, settings, ".safetensors")
 
 
 def _slim_settings(_: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
@@ -197,9 +197,9 @@ def _slim() -> Source:
         _V2: f"{_STORAGE}/mobilenet_v2/checkpoints",
     }
 
-    def entry(family: str, width: float, resolution: int) -> Published:
+    def entry(family: str, width: float, resolution: int) -> Release:
         label = f"{family}_{width}_{resolution}"
-        return Published(
+        return Release(
             label=label,
             family=family,
             width=width,
@@ -210,9 +210,9 @@ def _slim() -> Source:
             sha256=_SLIM_HASHES.get(label),
         )
 
-    published = [entry(_V1, *size) for size in _V1_SIZES] + [entry(_V2, *s) for s in _V2_SIZES]
+    releases = [entry(_V1, *size) for size in _V1_SIZES] + [entry(_V2, *s) for s in _V2_SIZES]
     return Source(
-        "slim", slim.CONVENTION, (_V1, _V2), tuple(published), _slim_settings, ".tgz or .ckpt"
+        "slim", slim.CONVENTION, (_V1, _V2), tuple(releases), _slim_settings, ".tgz or .ckpt"
     )
 
 
@@ -231,8 +231,8 @@ def _keras() -> Source:
         )
         for width, side in _V2_SIZES
     ]  # fmt: skip
-    published = tuple(
-        Published(
+    releases = tuple(
+        Release(
             label=path.partition("/")[2].removesuffix(".h5"),
             family=family,
             width=width,
@@ -243,7 +243,7 @@ def _keras() -> Source:
         )
         for family, width, side, path in files
     )
-    return Source("keras", keras.CONVENTION, (_V1, _V2), published, _slim_settings, ".h5")
+    return Source("keras", keras.CONVENTION, (_V1, _V2), releases, _slim_settings, ".h5")
 
 
 def _transformers() -> Source:
@@ -258,10 +258,10 @@ def _transformers() -> Source:
             interpolation="pillow_bilinear",
         )
 
-    def entry(family: str, width: float, resolution: int, name: str) -> Published:
+    def entry(family: str, width: float, resolution: int, name: str) -> Release:
         label = f"{family}_{width}_{resolution}"
         knobs, preprocessing = settings(family, resolution)
-        return Published(
+        return Release(
             label=label,
             family=family,
             width=width,
@@ -272,7 +272,7 @@ def _transformers() -> Source:
         )
 
     # Only one of the repositories has merged its safetensors.
-    published = (
+    releases = (
         entry(_V1, 1.0, 224, "pytorch_model.bin"),
         entry(_V1, 0.75, 192, "pytorch_model.bin"),
         entry(_V2, 1.0, 224, "model.safetensors"),
@@ -281,7 +281,7 @@ def _transformers() -> Source:
         entry(_V2, 0.35, 96, "pytorch_model.bin"),
     )
     return Source(
-        "transformers", transformers.CONVENTION, (_V1, _V2), published, settings, ".safetensors"
+        "transformers", transformers.CONVENTION, (_V1, _V2), releases, settings, ".safetensors"
     )
 
 

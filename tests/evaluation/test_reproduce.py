@@ -27,17 +27,17 @@ _FILES = {"mobilenet_2_5_160_tf": (32, 606), "mobilenet_2_5_128_tf": (64, 0)}
 @pytest.fixture
 def keras(monkeypatch):
     """Keras as a source, with two of its files at lower resolutions."""
-    published = [
+    releases = [
         dataclasses.replace(
             entry,
             preprocessing=dataclasses.replace(
                 entry.preprocessing, resolution=_FILES[entry.label][0]
             ),
         )
-        for entry in SOURCES["keras"].published
+        for entry in SOURCES["keras"].releases
         if entry.label in _FILES
     ]
-    source = dataclasses.replace(SOURCES["keras"], published=tuple(published))
+    source = dataclasses.replace(SOURCES["keras"], releases=tuple(releases))
     monkeypatch.setitem(SOURCES, "keras", source)
     return source
 
@@ -55,7 +55,7 @@ def test_a_source_is_evaluated_once_and_drawn(keras, tmp_path, monkeypatch):
     write_images(tmp_path, "irons", ["n03584829", "n01440764"], [0, 0, 0, 1])
     weights, out = tmp_path / "weights", tmp_path / "results" / "keras.jsonl"
     weights.mkdir()
-    first, second = keras.published
+    first, second = keras.releases
     _write(first, weights)
     table, evaluated = [], []
     evaluate_on = module.evaluate_on
@@ -112,7 +112,7 @@ def _described(source):
     images = Images(base.get_config(), split, None)
     return [
         Run(entry.label, describe(images, source, entry), {}, result, [])
-        for entry in source.published
+        for entry in source.releases
     ]
 
 
@@ -120,10 +120,10 @@ def _described(source):
 def test_all_weights_of_a_source_have_a_common_figure(name):
     runs = _described(SOURCES[name])
     points = measured_points(runs)
-    assert len(points) == len(SOURCES[name].published)
+    assert len(points) == len(SOURCES[name].releases)
     assert {(p.family, p.width, p.resolution) for p in points} == {
         (entry.family, entry.width, entry.preprocessing.resolution)
-        for entry in SOURCES[name].published
+        for entry in SOURCES[name].releases
     }
 
 
@@ -153,7 +153,7 @@ def test_the_published_accuracies_are_the_publishers_own():
     found = {
         (name, entry.label): published_accuracy(name, entry)
         for name, source in SOURCES.items()
-        for entry in source.published
+        for entry in source.releases
     }
     # pytorch/vision torchvision/models/mobilenetv2.py
     assert found["torchvision", "v1"] == 71.878

@@ -214,12 +214,12 @@ def test_wrong_words_are_one_sentence(weights, message):
 
 
 def test_every_published_file_has_an_address_a_name_and_a_network():
-    published = [(source, entry) for source in SOURCES.values() for entry in source.published]
-    names = [f"{source.name}/{entry.file_name}" for source, entry in published]
+    releases = [(source, entry) for source in SOURCES.values() for entry in source.releases]
+    names = [f"{source.name}/{entry.file_name}" for source, entry in releases]
     assert len(set(names)) == len(names)
     # torchvision 2; timm 3 and 5; Keras and slim 16 and 22 each; transformers 6.
     assert len(names) == 2 + 8 + 2 * 38 + 6
-    for _, entry in published:
+    for _, entry in releases:
         assert entry.url.startswith("https://")
         create_architecture(entry.family, width=entry.width, **entry.knobs)
 
