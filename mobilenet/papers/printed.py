@@ -6,7 +6,7 @@ Multiply-adds and parameters are in millions. Accuracies and latencies are not h
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -63,289 +63,240 @@ class MemoryRow:
     shufflenet: tuple[Value | None, Value]  # ShuffleNet 2x, g=3
 
 
-def _v1_pair(
-    size: int, channels: int, out: int, *, stride: int = 1, printed: Value | None = None
-) -> tuple[tuple[Value, ...], ...]:
-    """Two lines of V1 table 1: a depthwise convolution and the 1x1 convolution after it."""
-    after = size // stride
-    return (
-        (
-            Value("Conv dw"),
-            printed or Value(f"s{stride}"),
-            Value(f"3x3x{channels} dw"),
-            Value(f"{size}x{size}x{channels}"),
-        ),
-        (
-            Value("Conv"),
-            Value("s1"),
-            Value(f"1x1x{channels}x{out}"),
-            Value(f"{after}x{after}x{channels}"),
-        ),
+# Why ours is another value, and the way to count that does give the printed one, by the mark
+# behind a value.
+_REASONS = {
+    "stride": (
+        "A typo: the next line has an input of 7x7 as well, so the stride is 1 "
+        "(tensorflow/models issue 1997).",
+        "",
+    ),
+    "kernels": (
+        "The paper gives no rule, but without BatchNorm and biases all four shares are its own.",
+        "kernels",
+    ),
+    "swapped": (
+        "A typo, by all signs 1.91 with its digits swapped: as printed the four shares sum to "
+        "99.29, with 1.91 to 100.01.",
+        "",
+    ),
+    "late": (
+        "The paper is not consistent: between blocks no tensor of this size has so many channels, "
+        "and its line of 112x112 does follow our rule.",
+        "size_before",
+    ),
+    "twice": (
+        "Unexplained: twice what the printed 1024 channels take (7 x 7 x 1024 x 2 bytes), the rule "
+        "of V1's other lines.",
+        "",
+    ),
+    "thirty-two": (
+        "Unexplained: the printed 320 channels take 31.4 (7 x 7 x 320 x 2 bytes), which is not 32 "
+        "however it is rounded.",
+        "",
+    ),
+    "classifier": (
+        "The paper is not consistent: the 569 of the next line counts the classifier.",
+        "no_classifier",
+    ),
+    "norm": ("As in table 2, the paper seems not to count BatchNorm.", "no_norm"),
+    "slim-norm": ("slim's README counts this way too, and prints 3.47.", "no_norm"),
+    "v1": ("Unexplained: the V1 paper prints 569 for this network (its tables 4 and 6).", ""),
+    "582": ("Unexplained: slim's README prints 582 for this network.", ""),
+    "6.06": (
+        "Unexplained: slim's README prints 6.06 for this network, and does not count BatchNorm.",
+        "",
+    ),
+}
+
+
+def _read(text: str) -> list[list[str]]:
+    """Returns the cells of a table written with | between them, line by line."""
+    lines = (line.split("|") for line in text.strip().splitlines())
+    return [[cell.strip() for cell in line] for line in lines]
+
+
+def _value(cell: str) -> Value:
+    """Reads a printed value with the mark of its reason, such as `4866 [classifier]`."""
+    printed, _, mark = cell.removesuffix("]").partition(" [")
+    return Value(printed, *_REASONS[mark]) if mark else Value(printed)
+
+
+def _values(text: str) -> tuple[tuple[Value, ...], ...]:
+    return tuple(tuple(map(_value, line)) for line in _read(text))
+
+
+def _knobs(words: str) -> dict[str, Any]:
+    """Reads knobs such as `width=0.5 resolution=160`."""
+    pairs = (word.split("=") for word in words.split())
+    kinds: dict[str, Callable[[str], Any]] = {"width": float, "resolution": int}
+    return {key: kinds.get(key, str)(value) for key, value in pairs}
+
+
+def _costs(text: str) -> tuple[CostRow, ...]:
+    """Reads label, network, knobs, multiply-adds and parameters."""
+    return tuple(
+        CostRow(label, f"mobilenet_{network}", _knobs(knobs), _value(madds), _value(params))
+        for label, network, knobs, madds, params in _read(text)
     )
 
 
 # V1 table 1: type, stride, filter shape, input size. The softmax, its last line, is no layer here.
-V1_TABLE_1: tuple[tuple[Value, ...], ...] = (
-    (Value("Conv"), Value("s2"), Value("3x3x3x32"), Value("224x224x3")),
-    *_v1_pair(112, 32, 64),
-    *_v1_pair(112, 64, 128, stride=2),
-    *_v1_pair(56, 128, 128),
-    *_v1_pair(56, 128, 256, stride=2),
-    *_v1_pair(28, 256, 256),
-    *_v1_pair(28, 256, 512, stride=2),
-    *_v1_pair(14, 512, 512) * 5,
-    *_v1_pair(14, 512, 1024, stride=2),
-    *_v1_pair(
-        7,
-        1024,
-        1024,
-        printed=Value(
-            "s2",
-            "A typo: the next line has an input of 7x7 as well, so the stride is 1 "
-            "(tensorflow/models issue 1997).",
-        ),
-    ),
-    (Value("Avg Pool"), Value("s1"), Value("Pool 7x7"), Value("7x7x1024")),
-    (Value("FC"), Value("s1"), Value("1024x1000"), Value("1x1x1024")),
+V1_TABLE_1 = _values(
+    """
+Conv     | s2          | 3x3x3x32       | 224x224x3
+Conv dw  | s1          | 3x3x32 dw      | 112x112x32
+Conv     | s1          | 1x1x32x64      | 112x112x32
+Conv dw  | s2          | 3x3x64 dw      | 112x112x64
+Conv     | s1          | 1x1x64x128     | 56x56x64
+Conv dw  | s1          | 3x3x128 dw     | 56x56x128
+Conv     | s1          | 1x1x128x128    | 56x56x128
+Conv dw  | s2          | 3x3x128 dw     | 56x56x128
+Conv     | s1          | 1x1x128x256    | 28x28x128
+Conv dw  | s1          | 3x3x256 dw     | 28x28x256
+Conv     | s1          | 1x1x256x256    | 28x28x256
+Conv dw  | s2          | 3x3x256 dw     | 28x28x256
+Conv     | s1          | 1x1x256x512    | 14x14x256
+Conv dw  | s1          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x512    | 14x14x512
+Conv dw  | s1          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x512    | 14x14x512
+Conv dw  | s1          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x512    | 14x14x512
+Conv dw  | s1          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x512    | 14x14x512
+Conv dw  | s1          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x512    | 14x14x512
+Conv dw  | s2          | 3x3x512 dw     | 14x14x512
+Conv     | s1          | 1x1x512x1024   | 7x7x512
+Conv dw  | s2 [stride] | 3x3x1024 dw    | 7x7x1024
+Conv     | s1          | 1x1x1024x1024  | 7x7x1024
+Avg Pool | s1          | Pool 7x7       | 7x7x1024
+FC       | s1          | 1024x1000      | 1x1x1024
+"""
 )
 
-_KERNELS_ALONE = (
-    "The paper gives no rule, but without BatchNorm and biases all four shares are its own."
-)
-
-V1_TABLE_2 = (
-    ShareRow("Conv 1x1", "conv", 1, Value("94.86"), Value("74.59", _KERNELS_ALONE, "kernels")),
-    ShareRow(
-        "Conv dw 3x3", "depthwise", 3, Value("3.06"), Value("1.06", _KERNELS_ALONE, "kernels")
-    ),
-    ShareRow(
-        "Conv 3x3",
-        "conv",
-        3,
-        Value(
-            "1.19",
-            "A typo, by all signs 1.91 with its digits swapped: as printed the four shares "
-            "sum to 99.29, with 1.91 to 100.01.",
-        ),
-        Value("0.02"),
-    ),
-    ShareRow(
-        "Fully connected", "dense", 1, Value("0.18"), Value("24.33", _KERNELS_ALONE, "kernels")
-    ),
+# Label; operator and kernel size; multiply-adds and parameters in percent.
+V1_TABLE_2 = tuple(
+    ShareRow(label, operator, int(size), _value(madds), _value(params))
+    for label, operator, size, madds, params in _read(
+        """
+Conv 1x1        | conv      | 1 | 94.86          | 74.59 [kernels]
+Conv dw 3x3     | depthwise | 3 | 3.06           | 1.06 [kernels]
+Conv 3x3        | conv      | 3 | 1.19 [swapped] | 0.02
+Fully connected | dense     | 1 | 0.18           | 24.33 [kernels]
+"""
+    )
 )
 
 # The layer alone: DK=3, M=N=512, DF=14, each line with the modifications of those before it.
-V1_TABLE_3 = (
-    CostRow("Convolution", "mobilenet_v1", {"convolution": "full"}, Value("462"), Value("2.36")),
-    CostRow("Depthwise separable", "mobilenet_v1", {}, Value("52.3"), Value("0.27")),
-    CostRow("width 0.75", "mobilenet_v1", {"width": 0.75}, Value("29.6"), Value("0.15")),
-    CostRow(
-        "resolution 0.714",
-        "mobilenet_v1",
-        {"width": 0.75, "resolution": 160},
-        Value("15.1"),
-        Value("0.15"),
-    ),
+V1_TABLE_3 = _costs(
+    """
+Convolution         | v1 | convolution=full          | 462  | 2.36
+Depthwise separable | v1 |                           | 52.3 | 0.27
+width 0.75          | v1 | width=0.75                | 29.6 | 0.15
+resolution 0.714    | v1 | width=0.75 resolution=160 | 15.1 | 0.15
+"""
 )
 
 # V2 table 2: input, operator, t, c, n, s; "-" where the paper prints none.
-V2_TABLE_2: tuple[tuple[Value, ...], ...] = tuple(
-    tuple(map(Value, line.split(", ")))
-    for line in (
-        "224x224x3, conv2d 3x3, -, 32, 1, 2",
-        "112x112x32, bottleneck, 1, 16, 1, 1",
-        "112x112x16, bottleneck, 6, 24, 2, 2",
-        "56x56x24, bottleneck, 6, 32, 3, 2",
-        "28x28x32, bottleneck, 6, 64, 4, 2",
-        "14x14x64, bottleneck, 6, 96, 3, 1",
-        "14x14x96, bottleneck, 6, 160, 3, 2",
-        "7x7x160, bottleneck, 6, 320, 1, 1",
-        "7x7x320, conv2d 1x1, -, 1280, 1, 1",
-        "7x7x1280, avgpool 7x7, -, -, 1, -",
-        "1x1x1280, conv2d 1x1, -, k, -, -",
-    )
+V2_TABLE_2 = _values(
+    """
+224x224x3 | conv2d 3x3  | - | 32   | 1 | 2
+112x112x32| bottleneck  | 1 | 16   | 1 | 1
+112x112x16| bottleneck  | 6 | 24   | 2 | 2
+56x56x24  | bottleneck  | 6 | 32   | 3 | 2
+28x28x32  | bottleneck  | 6 | 64   | 4 | 2
+14x14x64  | bottleneck  | 6 | 96   | 3 | 1
+14x14x96  | bottleneck  | 6 | 160  | 3 | 2
+7x7x160   | bottleneck  | 6 | 320  | 1 | 1
+7x7x320   | conv2d 1x1  | - | 1280 | 1 | 1
+7x7x1280  | avgpool 7x7 | - | -    | 1 | -
+1x1x1280  | conv2d 1x1  | - | k    | - | -
+"""
 )
 
-
-def _late(channels: str, kilobytes: str) -> tuple[Value, Value]:
-    """A line of V2 table 3 that holds the channels of the next, smaller map."""
-    reason = (
-        "The paper is not consistent: between blocks no tensor of this size has so many channels, "
-        "and its line of 112x112 does follow our rule."
+# V2 table 3 in the arXiv version, at 16 bits an activation: the size of the map, and channels and
+# Kb of V1, V2 and ShuffleNet (2x, g=3).
+V2_TABLE_3 = tuple(
+    MemoryRow(
+        int(size) if size else None,
+        *(
+            (_value(channels) if channels else None, _value(kilobytes))
+            for channels, kilobytes in zip(cells[::2], cells[1::2], strict=True)
+        ),
     )
-    return Value(channels, reason, "size_before"), Value(kilobytes, reason, "size_before")
-
-
-# V2 table 3 in the arXiv version, at 16 bits an activation.
-V2_TABLE_3 = (
-    MemoryRow(
-        112,
-        v1=(Value("64"), Value("1600")),
-        v2=(Value("16"), Value("400")),
-        shufflenet=(Value("32"), Value("800")),
-    ),
-    MemoryRow(
-        56,
-        v1=(Value("128"), Value("800")),
-        v2=_late("32", "200"),
-        shufflenet=(Value("48"), Value("300")),
-    ),
-    MemoryRow(
-        28,
-        v1=(Value("256"), Value("400")),
-        v2=_late("64", "100"),
-        shufflenet=(Value("400"), Value("600")),
-    ),
-    MemoryRow(
-        14,
-        v1=(Value("512"), Value("200")),
-        v2=_late("160", "62"),
-        shufflenet=(Value("800"), Value("310")),
-    ),
-    MemoryRow(
-        7,
-        v1=(
-            Value("1024"),
-            Value(
-                "199",
-                "Unexplained: twice what the printed 1024 channels take (7 x 7 x 1024 x 2 bytes), "
-                "the rule of V1's other lines.",
-            ),
-        ),
-        v2=(
-            Value("320"),
-            Value(
-                "32",
-                "Unexplained: the printed 320 channels take 31.4 (7 x 7 x 320 x 2 bytes), which is "
-                "not 32 however it is rounded.",
-            ),
-        ),
-        shufflenet=(Value("1600"), Value("156")),
-    ),
-    MemoryRow(
-        1,
-        v1=(Value("1024"), Value("2")),
-        v2=(Value("1280"), Value("2")),
-        shufflenet=(Value("1600"), Value("3")),
-    ),
-    MemoryRow(
-        None,
-        v1=(None, Value("1600")),
-        v2=(None, Value("400")),
-        shufflenet=(None, Value("600")),
-    ),
+    for size, *cells in _read(
+        """
+112 | 64   | 1600       | 16         | 400             | 32   | 800
+56  | 128  | 800        | 32 [late]  | 200 [late]      | 48   | 300
+28  | 256  | 400        | 64 [late]  | 100 [late]      | 400  | 600
+14  | 512  | 200        | 160 [late] | 62 [late]       | 800  | 310
+7   | 1024 | 199 [twice]| 320        | 32 [thirty-two] | 1600 | 156
+1   | 1024 | 2          | 1280       | 2               | 1600 | 3
+    |      | 1600       |            | 400             |      | 600
+"""
+    )
 )
 
 # Tables of whole networks: V1 tables 4 to 9 and V2 table 4.
 COST_TABLES = {
     "v1_4": CostTable(
         "V1 table 4: depthwise separable against full convolutions",
-        (
-            CostRow(
-                "Conv MobileNet",
-                "mobilenet_v1",
-                {"convolution": "full"},
-                Value(
-                    "4866",
-                    "The paper is not consistent: the 569 of the next line counts the classifier.",
-                    "no_classifier",
-                ),
-                Value("29.3"),
-            ),
-            CostRow("MobileNet", "mobilenet_v1", {}, Value("569"), Value("4.2")),
+        _costs(
+            """
+Conv MobileNet | v1 | convolution=full | 4866 [classifier] | 29.3
+MobileNet      | v1 |                  | 569               | 4.2
+"""
         ),
     ),
     "v1_5": CostTable(
         "V1 table 5: narrow against shallow",
-        (
-            CostRow("0.75 MobileNet", "mobilenet_v1", {"width": 0.75}, Value("325"), Value("2.6")),
-            CostRow(
-                "Shallow MobileNet",
-                "mobilenet_v1",
-                {"depth": "shallow"},
-                Value("307"),
-                Value("2.9"),
-            ),
+        _costs(
+            """
+0.75 MobileNet    | v1 | width=0.75    | 325 | 2.6
+Shallow MobileNet | v1 | depth=shallow | 307 | 2.9
+"""
         ),
     ),
     "v1_6": CostTable(
         "V1 table 6: width multiplier",
-        tuple(
-            CostRow(
-                f"{width} MobileNet-224",
-                "mobilenet_v1",
-                {"width": width},
-                Value(madds),
-                Value(params),
-            )
-            for width, madds, params in (
-                (1.0, "569", "4.2"),
-                (0.75, "325", "2.6"),
-                (0.5, "149", "1.3"),
-                (0.25, "41", "0.5"),
-            )
+        _costs(
+            """
+1.0 MobileNet-224  | v1 | width=1.0  | 569 | 4.2
+0.75 MobileNet-224 | v1 | width=0.75 | 325 | 2.6
+0.5 MobileNet-224  | v1 | width=0.5  | 149 | 1.3
+0.25 MobileNet-224 | v1 | width=0.25 | 41  | 0.5
+"""
         ),
     ),
     "v1_7": CostTable(
         "V1 table 7: resolution",
-        tuple(
-            CostRow(
-                f"1.0 MobileNet-{resolution}",
-                "mobilenet_v1",
-                {"resolution": resolution},
-                Value(madds),
-                Value("4.2"),
-            )
-            for resolution, madds in ((224, "569"), (192, "418"), (160, "290"), (128, "186"))
+        _costs(
+            """
+1.0 MobileNet-224 | v1 | resolution=224 | 569 | 4.2
+1.0 MobileNet-192 | v1 | resolution=192 | 418 | 4.2
+1.0 MobileNet-160 | v1 | resolution=160 | 290 | 4.2
+1.0 MobileNet-128 | v1 | resolution=128 | 186 | 4.2
+"""
         ),
     ),
     "v1_8": CostTable(
         "V1 table 8: MobileNet beside popular models (MobileNet alone)",
-        (CostRow("1.0 MobileNet-224", "mobilenet_v1", {}, Value("569"), Value("4.2")),),
+        _costs("1.0 MobileNet-224 | v1 | | 569 | 4.2"),
     ),
     "v1_9": CostTable(
         "V1 table 9: smaller MobileNet beside popular models (MobileNet alone)",
-        (
-            CostRow(
-                "0.50 MobileNet-160",
-                "mobilenet_v1",
-                {"width": 0.5, "resolution": 160},
-                Value("76"),
-                Value("1.32", "As in table 2, the paper seems not to count BatchNorm.", "no_norm"),
-            ),
-        ),
+        _costs("0.50 MobileNet-160 | v1 | width=0.5 resolution=160 | 76 | 1.32 [norm]"),
     ),
     "v2_4": CostTable(
         "V2 table 4: performance on ImageNet (MobileNets alone)",
-        (
-            CostRow(
-                "MobileNetV1",
-                "mobilenet_v1",
-                {},
-                Value(
-                    "575",
-                    "Unexplained: the V1 paper prints 569 for this network (its tables 4 and 6).",
-                ),
-                Value("4.2"),
-            ),
-            CostRow(
-                "MobileNetV2",
-                "mobilenet_v2",
-                {},
-                Value("300"),
-                Value("3.4", "slim's README counts this way too, and prints 3.47.", "no_norm"),
-            ),
-            CostRow(
-                "MobileNetV2 (1.4)",
-                "mobilenet_v2",
-                {"width": 1.4},
-                Value("585", "Unexplained: slim's README prints 582 for this network."),
-                Value(
-                    "6.9",
-                    "Unexplained: slim's README prints 6.06 for this network, and does not count "
-                    "BatchNorm.",
-                ),
-            ),
+        _costs(
+            """
+MobileNetV1       | v1 |           | 575 [v1]  | 4.2
+MobileNetV2       | v2 |           | 300       | 3.4 [slim-norm]
+MobileNetV2 (1.4) | v2 | width=1.4 | 585 [582] | 6.9 [6.06]
+"""
         ),
     ),
 }
