@@ -8,32 +8,12 @@ from matplotlib.figure import Figure
 from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
 from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
-from mobilenet.networks.cost import LayerCost, walk
+from mobilenet.papers.printed import V1_TABLE_2
+from mobilenet.papers.tables import layer_shares
 
 # V1 table 2 in percent: (multiply-adds, parameters). The 1.19 is probably a misprint of 1.91, which
 # the architecture has and with which the column adds up to 100.
-PUBLISHED_V1 = {
-    "conv 1x1": (94.86, 74.59),
-    "depthwise 3x3": (3.06, 1.06),
-    "conv 3x3": (1.19, 0.02),
-    "dense": (0.18, 24.33),
-}
-
-
-def layer_shares(architecture: Architecture) -> dict[str, tuple[float, float]]:
-    """Returns percent of the multiply-adds and of the parameters by the type of layer.
-
-    Parameters are those of the kernels alone: without normalisation and biases the shares of V1 are
-    those of its table 2.
-    """
-    totals: dict[str, list[int]] = {kind: [0, 0] for kind in PUBLISHED_V1}
-    for layer in walk(architecture):
-        if layer.operator != "pool":
-            total = totals[_kind(layer)]
-            total[0] += layer.madds
-            total[1] += _kernel_size(layer)
-    madds, params = (sum(column) for column in zip(*totals.values(), strict=True))
-    return {kind: (100 * a / madds, 100 * b / params) for kind, (a, b) in totals.items()}
+PUBLISHED_V1 = [(float(row.madds.printed), float(row.params.printed)) for row in V1_TABLE_2]
 
 
 @styled
@@ -54,7 +34,7 @@ def draw() -> Figure:
     ):
         _draw_shares(axis, networks, column)
         axis.set_xlabel(f"Share of {quantity} (%)")
-    panels[0].set_yticks(range(len(PUBLISHED_V1)), list(PUBLISHED_V1))
+    panels[0].set_yticks(range(len(V1_TABLE_2)), [row.label for row in V1_TABLE_2])
     panels[0].invert_yaxis()
     panels[1].legend(loc="center right")
     return figure
@@ -62,7 +42,7 @@ def draw() -> Figure:
 
 def _draw_shares(axis: Axes, networks: Sequence[Architecture], column: int) -> None:
     for shift, network in zip((-0.19, 0.19), networks, strict=True):
-        shares = [pair[column] for pair in layer_shares(network).values()]
+        shares = [float(pair[column]) for pair in layer_shares(network, "kernels").values()]
         bars = axis.barh(
             [place + shift for place in range(len(shares))],
             shares,
@@ -74,7 +54,7 @@ def _draw_shares(axis: Axes, networks: Sequence[Architecture], column: int) -> N
         )
         axis.bar_label(bars, [f"{share:.2f}" for share in shares], padding=7, fontsize=7.5)
     axis.plot(
-        [pair[column] for pair in PUBLISHED_V1.values()],
+        [pair[column] for pair in PUBLISHED_V1],
         [place - 0.19 for place in range(len(PUBLISHED_V1))],
         color=PUBLISHED,
         marker="D",
@@ -85,15 +65,3 @@ def _draw_shares(axis: Axes, networks: Sequence[Architecture], column: int) -> N
     )
     axis.set_xlim(0, 112)
     axis.grid(visible=False, axis="y")
-
-
-def _kind(layer: LayerCost) -> str:
-    if layer.operator == "dense":
-        return "dense"
-    return f"{layer.operator} {layer.kernel_size}x{layer.kernel_size}"
-
-
-def _kernel_size(layer: LayerCost) -> int:
-    # A convolution has a scale and an offset for each output channel, the classifier a bias.
-    per_channel = 1 if layer.operator == "dense" else 2
-    return layer.params - per_channel * layer.output_shape[-1]

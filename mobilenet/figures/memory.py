@@ -12,17 +12,18 @@ from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
 from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
 from mobilenet.networks.cost import LayerCost, walk
+from mobilenet.papers.printed import V2_TABLE_3
+from mobilenet.papers.tables import largest_activations
 
 # V2 table 3 has 16-bit activations. Its "Kb" are thousands of bytes.
 _BYTES = 2
 _KB = 1000
 
-# V2 table 3: KB by the side of the feature map. Some do not follow from the architectures: V1 at 7
-# would be 100, and V2 lists its rows by the size of their inputs, so that those of 56 and 28 are
-# outputs of 28 and 14 pixels at the larger size.
+# V2 table 3: KB by the side of the feature map. Some do not follow from the architectures
+# (`papers/printed.py` says which, and why).
 PUBLISHED_KB = {
-    "mobilenet_v1": {112: 1600, 56: 800, 28: 400, 14: 200, 7: 199, 1: 2},
-    "mobilenet_v2": {112: 400, 56: 200, 28: 100, 14: 62, 7: 32, 1: 2},
+    "mobilenet_v1": {row.size: int(row.v1[1].printed) for row in V2_TABLE_3 if row.size},
+    "mobilenet_v2": {row.size: int(row.v2[1].printed) for row in V2_TABLE_3 if row.size},
 }
 
 
@@ -33,21 +34,6 @@ class BlockMemory:
     name: str
     by_layer: float  # the most that one of its layers needs: input, output, waiting shortcut
     as_one: float  # input and output of the block alone, its inner tensors computed in pieces
-
-
-def largest_outputs(architecture: Architecture) -> dict[int, float]:
-    """Returns the KB of the largest block output by the side of its feature map, as V2 table 3.
-
-    Stem and head are left out, as there (the table's note says that the first layer can be computed
-    in pieces); the pooled features have side 1.
-    """
-    largest: dict[int, float] = {}
-    for layers in _by_block(architecture).values():
-        height, width, channels = layers[-1].output_shape
-        if layers[0].name.startswith(("block_", "pool")):
-            kilobytes = _BYTES * height * width * channels / _KB
-            largest[height] = max(largest.get(height, 0.0), kilobytes)
-    return largest
 
 
 def block_memory(architecture: Architecture) -> list[BlockMemory]:
@@ -96,7 +82,10 @@ def _draw_sizes(axis: Axes, networks: Sequence[Architecture]) -> None:
     sides = list(PUBLISHED_KB["mobilenet_v1"])
     labels = [f"{side}²" for side in sides]
     for shift, network in zip((-0.2, 0.2), networks, strict=True):
-        largest = largest_outputs(network)
+        largest = {
+            side: _BYTES * side * side * channels / _KB
+            for side, channels in largest_activations(network).items()
+        }
         places = [index + shift for index in range(len(sides))]
         heights = [largest[side] for side in sides]
         labels = [

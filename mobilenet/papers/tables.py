@@ -17,7 +17,7 @@ from mobilenet.networks.architecture import ARCHITECTURES, Architecture, mobilen
 from mobilenet.networks.blocks import ConvRow
 from mobilenet.networks.cost import LayerCost, count_cost, walk
 from mobilenet.papers import printed as published
-from mobilenet.papers.printed import CostRow, Value
+from mobilenet.papers.printed import CostRow, ShareRow, Value
 
 # Ours counts every trainable parameter and the multiply-adds of all convolutions and of the
 # classifier. Where a paper counted in another way, its value names that way.
@@ -229,21 +229,30 @@ def _text_cells(values: Sequence[Value], ours: Sequence[str]) -> tuple[Cell, ...
 
 def _v1_shares() -> Table:
     """V1 table 2: what the kinds of layers take of the whole."""
-    layers = list(walk(mobilenet_v1()))
+    shares = {counting: layer_shares(mobilenet_v1(), counting) for counting in ("", "kernels")}
 
-    def share(kind: tuple[str, int], quantity: _Quantity, counting: str) -> Decimal:
+    def cell(printed: ShareRow, value: Value, column: int) -> Cell:
+        return _cell(value, lambda counting: shares[counting][printed.label][column])
+
+    rows = [
+        Row(printed.label, (cell(printed, printed.madds, 0), cell(printed, printed.params, 1)))
+        for printed in published.V1_TABLE_2
+    ]
+    title, columns = "V1 table 2: resources per layer type", ("multiply-adds, %", "parameters, %")
+    return Table("v1_2", title, columns, tuple(rows))
+
+
+def layer_shares(architecture: Architecture, counting: str) -> dict[str, tuple[Decimal, Decimal]]:
+    """Returns percent of the multiply-adds and of the parameters by the kinds of V1 table 2."""
+    layers = list(walk(architecture))
+
+    def share(printed: ShareRow, quantity: _Quantity) -> Decimal:
+        kind = (printed.operator, printed.kernel_size)
         chosen = [layer for layer in layers if (layer.operator, layer.kernel_size) == kind]
         part, whole = (sum(quantity(x, counting) for x in group) for group in (chosen, layers))
         return 100 * Decimal(part) / whole
 
-    rows = []
-    for printed in published.V1_TABLE_2:
-        kind = (printed.operator, printed.kernel_size)
-        madds = _cell(printed.madds, functools.partial(share, kind, _madds))
-        params = _cell(printed.params, functools.partial(share, kind, _params))
-        rows.append(Row(printed.label, (madds, params)))
-    title, columns = "V1 table 2: resources per layer type", ("multiply-adds, %", "parameters, %")
-    return Table("v1_2", title, columns, tuple(rows))
+    return {row.label: (share(row, _madds), share(row, _params)) for row in published.V1_TABLE_2}
 
 
 def _v1_one_layer() -> Table:
@@ -311,7 +320,7 @@ def _v2_rows() -> Table:
     )
 
 
-def _largest_activations(architecture: Architecture, counting: str) -> dict[int, int]:
+def largest_activations(architecture: Architecture, counting: str = "") -> dict[int, int]:
     """Channels of the widest block or pooled output at each size of the map.
 
     Outputs within a block, of the stem and of the last 1x1 convolution are not counted, as the
@@ -340,14 +349,14 @@ def _v2_memory() -> Table:
         architecture: Architecture, size: int | None, values: tuple[Value | None, Value]
     ) -> tuple[Cell, Cell]:
         def amount(counting: str) -> Decimal:
-            largest = _largest_activations(architecture, counting)
+            largest = largest_activations(architecture, counting)
             if size is None:
                 return max(kilobytes(*item) for item in largest.items())
             return kilobytes(size, largest[size])
 
         def widest(counting: str) -> str:
             assert size is not None
-            return str(_largest_activations(architecture, counting)[size])
+            return str(largest_activations(architecture, counting)[size])
 
         first = _cell(values[0], widest) if values[0] else _theirs(None)
         return first, _cell(values[1], amount, zeros_count=False)
