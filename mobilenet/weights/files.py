@@ -2,49 +2,17 @@
 
 import os
 import pathlib
-import struct
-import tokenize
 import zipfile
-import zlib
+from collections.abc import Callable
 
 import h5py  # type: ignore[import-untyped]
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.weights.damage import WeightsFileError, check_bytes, damage_explained
 from mobilenet.weights.layout import Tensors
-from mobilenet.weights.limits import check_bytes
 from mobilenet.weights.tf_checkpoint import read_tf_checkpoint
 from mobilenet.weights.torch_file import read_torch_file
-
-_TORCH = (".pth", ".pt", ".bin")
-_HDF5 = (".h5", ".hdf5")
-_TENSORFLOW = (".ckpt", ".index", ".tgz", ".tar.gz", ".tar")
-
-
-# What the libraries, and the code below, raise for bytes that make no sense.
-_DAMAGE = (
-    safetensors.SafetensorError,
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,  # of h5py for most, and of zipfile for an encrypted file
-    NotImplementedError,
-    AttributeError,
-    SyntaxError,
-    tokenize.TokenError,  # of numpy, which reads the header of an array as Python's literals
-    struct.error,
-)
-
-
-class WeightsFileError(UserError, ValueError):
-    """The file is damaged, or of a format that we do not read."""
 
 
 def read_tensors(path: str | os.PathLike[str]) -> Tensors:
@@ -57,38 +25,16 @@ def read_tensors(path: str | os.PathLike[str]) -> Tensors:
       UserError: there is no such file, it is damaged, or of another format.
     """
     path = pathlib.Path(path).expanduser()
-    name = path.name
-    if not path.is_file() and not path.with_name(f"{name}.index").is_file():
+    is_prefix = path.with_name(f"{path.name}.index").is_file()
+    if not path.is_file() and not is_prefix:
         raise WeightsFileError(f"There is no file {path}: correct the path of the weights.")
-    if name.endswith(_TORCH):
-        return read_torch_file(path)
-    if name.endswith(_TENSORFLOW) or path.with_name(f"{name}.index").is_file():
-        return read_tf_checkpoint(path)
-    with os_errors_explained(f"read {path}"):
-        try:
-            if name.endswith(".safetensors"):
-                return safetensors.numpy.load_file(path)
-            if name.endswith(_HDF5):
-                return _read_keras(path)
-            if name.endswith(".npz"):
-                return _read_npz(path)
-        except _DAMAGE as error:
-            raise _damaged(path, error) from error
-        except OSError as error:
-            # h5py raises it, without a number, for whatever is wrong in a file.
-            if error.errno is None:
-                raise _damaged(path, error) from error
-            raise
+    for kind, (endings, read) in _READERS.items():
+        if path.name.endswith(endings) or (is_prefix and read is read_tf_checkpoint):
+            with damage_explained(path, kind):
+                return read(path)
     raise WeightsFileError(
         f"{path} has none of the endings that are read: .pth, .safetensors, .h5, .npz, or .ckpt "
         "and .tgz of TensorFlow."
-    )
-
-
-def _damaged(path: pathlib.Path, error: Exception) -> WeightsFileError:
-    return WeightsFileError(
-        f"{path} cannot be read ({str(error).splitlines()[0] if str(error) else error!r}): it is "
-        "damaged, cut short or something else; get it again."
     )
 
 
@@ -124,3 +70,15 @@ def _read_keras(path: pathlib.Path) -> Tensors:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
+
+
+# What a file is, by the ending of its name.
+_READERS: dict[str, tuple[tuple[str, ...], Callable[[pathlib.Path], Tensors]]] = {
+    "a file of PyTorch": ((".pth", ".pt", ".bin"), read_torch_file),
+    "a checkpoint of TensorFlow": (
+        (".ckpt", ".index", ".tgz", ".tar.gz", ".tar"), read_tf_checkpoint,
+    ),
+    "safetensors": ((".safetensors",), safetensors.numpy.load_file),
+    "a file of Keras": ((".h5", ".hdf5"), _read_keras),
+    "arrays of NumPy": ((".npz",), _read_npz),
+}  # fmt: skip

@@ -5,20 +5,18 @@ The table is LevelDB's (google/leveldb doc/table_format.md), uncompressed, and i
 protocol buffers (tensorflow/core/protobuf/tensor_bundle.proto).
 """
 
-import os
 import pathlib
 import re
 import struct
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenet.errors import UserError, os_errors_explained
-from mobilenet.weights.limits import check_bytes
+from mobilenet.weights.damage import WeightsFileError, check_bytes
+from mobilenet.weights.layout import Tensors
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48
@@ -36,23 +34,7 @@ _DTYPES: dict[int, np.dtype] = {
 # A number of 64 bits in groups of 7 (protocol buffers' encoding, "Base 128 Varints").
 _VARINT_BYTES = 10
 
-# What the code below raises for bytes that make no sense.
-_DAMAGE = (
-    ValueError,
-    LookupError,
-    OverflowError,
-    MemoryError,
-    EOFError,
-    struct.error,
-    tarfile.TarError,
-    zlib.error,
-)
-
 _SHARD = re.compile(r"\.data-(\d{5})-of-\d{5}$")
-
-
-class CheckpointError(UserError, ValueError):
-    """The checkpoint is damaged or of another format."""
 
 
 class _Entry(NamedTuple):
@@ -63,7 +45,7 @@ class _Entry(NamedTuple):
     size: int
 
 
-def read_tf_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def read_tf_checkpoint(path: pathlib.Path) -> Tensors:
     """Returns the tensors of a checkpoint of numbers, by name.
 
     Args:
@@ -71,22 +53,11 @@ def read_tf_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         .tar that holds one checkpoint, as slim publishes them.
 
     Raises:
-      CheckpointError: files are missing, damaged or of another format.
-      UserError: a file cannot be read.
+      WeightsFileError: files are missing.
+      Exception: of those that `damage_explained` turns into a sentence.
     """
-    path = pathlib.Path(path)
-    try:
-        with os_errors_explained(f"read {path}"):
-            is_tar = path.is_file() and path.name.endswith((".tgz", ".tar.gz", ".tar"))
-            index, read_shard = _open_tar(path) if is_tar else _open_files(path)
-            return _read(index, read_shard)
-    except CheckpointError:
-        raise
-    except _DAMAGE as error:
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint of TensorFlow ({type(error).__name__}: "
-            f"{error}): it is damaged, cut short or something else; get it again."
-        ) from error
+    is_tar = path.is_file() and path.name.endswith((".tgz", ".tar.gz", ".tar"))
+    return _read(*(_open_tar(path) if is_tar else _open_files(path)))
 
 
 def _open_files(path: pathlib.Path) -> tuple[bytes, Callable[[int], bytes]]:
@@ -98,7 +69,7 @@ def _open_files(path: pathlib.Path) -> tuple[bytes, Callable[[int], bytes]]:
     }
     index = path.with_name(f"{prefix}.index")
     if not index.is_file() or not shards:
-        raise CheckpointError(
+        raise WeightsFileError(
             f"{path} is no checkpoint of TensorFlow: there must be {index.name} and "
             f"{prefix}.data-00000-of-00001 in {path.parent}."
         )
@@ -123,13 +94,13 @@ def _open_tar(path: pathlib.Path) -> tuple[bytes, Callable[[int], bytes]]:
             else:
                 index.append(file.read())
     if len(index) != 1:
-        raise CheckpointError(
+        raise WeightsFileError(
             f"{path} holds {len(index)} checkpoints of TensorFlow: it must hold one."
         )
     return index[0], lambda shard: shards[shard]
 
 
-def _read(index: bytes, read_shard: Callable[[int], bytes]) -> dict[str, np.ndarray]:
+def _read(index: bytes, read_shard: Callable[[int], bytes]) -> Tensors:
     entries = dict(_table(index))
     header = dict(_fields(entries.pop(b"")))
     if header.get(2, 0) != 0:

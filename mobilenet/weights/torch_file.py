@@ -14,17 +14,14 @@ import pathlib
 import pickle
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenet.errors import UserError, os_errors_explained
-from mobilenet.weights.limits import check_bytes
-
-Tensors = dict[str, np.ndarray]
+from mobilenet.weights.damage import WeightsFileError, check_bytes
+from mobilenet.weights.layout import Tensors
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -47,27 +44,6 @@ _STORAGES: dict[str, np.dtype] = {
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 # What DistributedDataParallel puts before every name.
 _PARALLEL = "module."
-
-# What the unpickler, and the code below, raise for bytes that make no sense.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,  # also what zipfile raises for an encrypted file
-    ImportError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-class TorchFileError(UserError, ValueError):
-    """The file is damaged, or is no file of tensors, or would run code."""
 
 
 class _StorageType(NamedTuple):
@@ -136,7 +112,7 @@ class _Unpickler(pickle._Unpickler):
             ("torch._utils", "_rebuild_parameter"): self._rebuild_parameter,
         }
         if (module, name) not in allowed:
-            raise TorchFileError(
+            raise WeightsFileError(
                 f"{self._path} is refused: it would call {module}.{name}, and only tensors are "
                 "read; save the state_dict of the network alone."
             )
@@ -178,7 +154,7 @@ class _Unpickler(pickle._Unpickler):
         dispatch[_opcode[0]] = _refuse_sets
 
 
-def read_torch_file(path: str | os.PathLike[str]) -> Tensors:
+def read_torch_file(path: pathlib.Path) -> Tensors:
     """Returns the tensors of a state_dict by name, in PyTorch's shapes.
 
     The state_dict may lie under `state_dict` or `model` of a dictionary, and all names may begin
@@ -188,30 +164,19 @@ def read_torch_file(path: str | os.PathLike[str]) -> Tensors:
       path: a file written by `torch.save`, in either format.
 
     Raises:
-      TorchFileError: the file is damaged or cut short, holds no tensors, or its pickle names a
-        function that makes none. Nothing of it has run then.
-      UserError: the file cannot be read.
+      WeightsFileError: the file holds no tensors, or its pickle names a function that makes none.
+        Nothing of it has run then.
+      Exception: of those that `damage_explained` turns into a sentence.
     """
-    path = pathlib.Path(path)
-    with os_errors_explained(f"read {path}"), path.open("rb") as file:
+    with path.open("rb") as file:
         is_zip = file.read(4) == _ZIP_START
         file.seek(0)
-        try:
-            root = _read_zip(file, path) if is_zip else _read_legacy(file, path)
-            found = _find_tensors(root)
-            check_bytes(sum(tensor.count_bytes() for tensor in found.values()))
-            tensors = {name: tensor.array() for name, tensor in found.items()}
-        except TorchFileError:
-            raise
-        except _DAMAGE as error:
-            raise TorchFileError(
-                f"{path} cannot be read as a file of PyTorch ({type(error).__name__}: "
-                f"{str(error).splitlines()[0] if str(error) else 'no message'}): it is damaged, "
-                "cut short or something else; get it again."
-            ) from error
-    if not tensors:
-        raise TorchFileError(f"{path} holds no tensors by name: save the network's state_dict.")
-    return tensors
+        root = _read_zip(file, path) if is_zip else _read_legacy(file, path)
+    found = _find_tensors(root)
+    check_bytes(sum(tensor.count_bytes() for tensor in found.values()))
+    if not found:
+        raise WeightsFileError(f"{path} holds no tensors by name: save the network's state_dict.")
+    return {name: tensor.array() for name, tensor in found.items()}
 
 
 def _read_zip(file: BinaryIO, path: pathlib.Path) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mobilenet.errors import UserError
+from mobilenet.weights.damage import MOST_BYTES
 from mobilenet.weights.files import read_tensors
-from mobilenet.weights.limits import MOST_BYTES
 from tests.helpers.torch_files import View, archive, pickled
 from tests.reliability.samples import tensorflow_files
 
