@@ -147,7 +147,7 @@ def test_a_host_is_killed_and_two_go_on_to_the_bits_of_one(start_hosts, unbroken
     workdir = tmp_path / "broken"
     # In mid-epoch; the checkpoint of step 2 may be complete or not.
     first, second = start_hosts(workdir, 2, signals={1: ("SIGKILL", "step", "4")})
-    assert second[0] == -signal.SIGKILL
+    assert second[0] == -signal.SIGKILL, second[2]
     _assert_lost(first)
     assert not (workdir / "result.json").exists()
 

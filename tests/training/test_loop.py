@@ -222,3 +222,9 @@ def test_training_may_see_another_resolution_than_evaluation(config, tmp_path, m
     # The cost is that of the network that is evaluated.
     config.data.train_resolution = None
     assert train(config, tmp_path / "same")["madds"] == result["madds"]
+
+
+def test_the_step_takes_nothing_that_was_not_sent_on_purpose(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "to_devices", lambda batch, _: batch)
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        train(config, tmp_path)

@@ -92,7 +92,7 @@ def test_a_recipe_is_killed_goes_on_and_is_evaluated(data_dir, finish, tmp_path)
 
     code, output, errors = finish(TINY, "train.py", *command)
     assert code == 0, errors
-    assert f"of 1 images of minival, after {STEPS} steps" in output
+    assert f"1 images of minival, after {STEPS} steps" in output
     # The steps that were lost are taken again: on the same images, with the same weights.
     after = _measured(run)
     assert after[: len(before)] == before
