@@ -3,15 +3,11 @@
 Every library writes a file as its users would, and the same file gives our logits.
 """
 
-import functools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from mobilenet.weights.pretrained import load_pretrained
+from tests.helpers.logits import compare, evaluate
 
 pytestmark = [
     pytest.mark.parity,
@@ -19,7 +15,6 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
 ]
 
-_RTOL = 1e-4  # of the largest logit
 _CLASSES = 100
 
 
@@ -28,23 +23,10 @@ def _images(resolution):
     return images.astype(np.float32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _logits(graph, state, images):
-    return nnx.merge(graph, state)(images)
-
-
 def _compare(record_property, expected, images, name, weights, num_classes, **knobs):
     model = load_pretrained(name, weights, num_classes, **knobs).model
-    model.eval()
-    ours = np.asarray(_logits(*nnx.split(model), jnp.asarray(images)))
-    assert ours.shape == expected.shape
-    largest = np.abs(expected).max()
-    difference = np.abs(ours - expected).max() / largest
-    # Logits that show nothing of the image would agree whatever we do.
-    assert np.ptp(expected, axis=0).max() > 1e-3 * largest
-    record_property("difference", f"{difference:.1e}")
-    print(f"{name} {weights.partition(':')[0]} {images.shape[1]}: {difference:.1e}")
-    assert difference < _RTOL
+    what = f"{name} {weights.partition(':')[0]} {images.shape[1]}"
+    compare(record_property, evaluate(model, images), expected, what)
 
 
 def _randomize_torch(torch, model):
