@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from benchmarks.workload import StepWorkload
 from mobilenet import config as base
+from mobilenet.data import digits
 from mobilenet.data.datasets import open_split
-from mobilenet.data.prepare import digits
 from mobilenet.errors import UserError
 from mobilenet.runs.metrics_file import read_metrics
 

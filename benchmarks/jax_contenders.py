@@ -12,8 +12,9 @@ from flax import nnx
 from benchmarks.plain_flax import PlainMobileNet
 from benchmarks.timing import Turn, repeat_steps
 from benchmarks.workload import StepWorkload
+from mobilenet.factory import create_model
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import MobileNet, create_model
+from mobilenet.networks.models import MobileNet
 
 LEARNING_RATE, MOMENTUM = 0.01, 0.9
 

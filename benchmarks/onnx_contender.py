@@ -6,8 +6,8 @@ import onnxruntime
 from benchmarks.timing import Turn, repeat_steps
 from benchmarks.workload import StepWorkload
 from mobilenet.export.onnx import build_graph
+from mobilenet.factory import create_model
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_model
 
 
 def infer(workload: StepWorkload) -> Turn:

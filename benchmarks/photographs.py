@@ -9,8 +9,8 @@ import ml_collections
 from mobilenet import config as base
 from mobilenet.data.datasets import Split
 from mobilenet.data.images import decode_with_simplejpeg, resize
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.data.records import Record
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 _RESIZED = "resized_photographs"

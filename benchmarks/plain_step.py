@@ -39,7 +39,7 @@ def build_plain_step(
         nnx.to_pure_dict(nnx.state(plain, kind)) for kind in (nnx.Param, nnx.BatchStat)
     )
     schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
-    optimizer = make_optimizer(config.optimizer, schedule, params, network.module.head)
+    optimizer = make_optimizer(config.optimizer, schedule, params, network.module.task_parameters)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     step = jax.jit(
         make_train_step(functions, network.task, optimizer, schedule, config),

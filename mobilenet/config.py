@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
     config.model = model = ConfigDict()
     model.name = "mobilenet_v2"
     model.width = 1.0
-    model.resolution = 224  # pixels, the side of the square input
+    model.resolution = _optional(224)  # pixels, of a square input, or (height, width)
     model.expansion = config_dict.placeholder(float)  # V2: t
     model.bottleneck = config_dict.placeholder(str)  # V2: linear | relu6
     model.shortcut = config_dict.placeholder(str)  # V2: bottleneck | expansion | none
@@ -65,7 +65,7 @@ def get_config() -> ConfigDict:
     # In TFDS's notation, or minival, the last 1 % of train, and train_without_minival, the rest.
     data.train_split = "train"
     data.eval_split = "validation"
-    data.train_resolution = config_dict.placeholder(int)  # pixels; None: model.resolution
+    data.train_resolution = _optional()  # pixels; None: model.resolution
     data.train_crop = "inception"  # inception | pad_crop | none
     data.crop_area = (0.05, 1.0)  # inception: share of the image
     data.crop_aspect = (0.75, 4 / 3)  # inception: width / height

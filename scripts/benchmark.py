@@ -32,7 +32,7 @@ from benchmarks.findings import format_report
 from benchmarks.suite import run_compile, run_input, run_steps
 from benchmarks.workload import InputWorkload, StepWorkload, use_threads
 from mobilenet.errors import UserError
-from mobilenet.networks.models import create_architecture
+from mobilenet.networks.architecture import create_architecture
 from mobilenet.runtime.entry_point import run
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")

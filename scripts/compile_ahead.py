@@ -25,6 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # for benc
 from absl import flags
 from ml_collections import config_flags
 
+from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.bounds import format_report, make_report
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
 from mobilenet.ahead.topology import describe_slice
@@ -46,8 +47,10 @@ def main() -> None:
     config = _CONFIG.value
     if _BATCH_PER_CHIP.value is not None:
         set_batch_per_chip(config, _BATCH_PER_CHIP.value, len(chips.devices))
-    steps = (*_STEPS.value, *([_BASELINE.value] if _BASELINE.value else []))
-    costs = compile_steps(config, chips, steps, lambda line: print(line, file=sys.stderr))
+    baselines = {_BASELINE.value: build_plain_step} if _BASELINE.value else {}
+    costs = compile_steps(
+        config, chips, tuple(_STEPS.value), lambda line: print(line, file=sys.stderr), baselines
+    )
     report = make_report(chips, costs)
     print(json.dumps(report) if _FORMAT.value == "json" else format_report(report))
 

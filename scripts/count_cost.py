@@ -6,48 +6,48 @@ python scripts/count_cost.py --model=mobilenet_v1_050 --format=table --layers
 
 import dataclasses
 import json
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
-from mobilenet.networks.architecture import Architecture
+from mobilenet.networks.architecture import (
+    ARCHITECTURES,
+    Architecture,
+    create_architecture,
+    defaults,
+    describe_knobs,
+)
 from mobilenet.networks.cost import LayerCost, count_cost, walk
-from mobilenet.networks.models import create_architecture
 from mobilenet.runtime.entry_point import run
-from mobilenet.runtime.formatting import format_table
+from mobilenet.runtime.formatting import format_size, format_table
 
 _MODEL = flags.DEFINE_string("model", "mobilenet_v2", "Network, such as mobilenet_v1_050.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "What to print.")
 _LAYERS = flags.DEFINE_bool("layers", False, "One row or object for each layer as well.")
 _BYTES = flags.DEFINE_integer("bytes_per_value", 2, "Size of an activation; V2 table 3 has 2.", 1)
 
-# None leaves a knob at the network's own default (mobilenet/networks/architecture.py).
+# None leaves a knob at the network's own default.
+_KINDS: dict[type, Callable[..., flags.FlagHolder[Any]]] = {
+    float: flags.DEFINE_float,
+    int: flags.DEFINE_integer,
+    str: flags.DEFINE_string,
+    type(None): flags.DEFINE_integer,
+}
+_DEFAULTS = {name: value for family in ARCHITECTURES for name, value in defaults(family).items()}
+_RESOLUTION = flags.DEFINE_list("resolution", None, "Pixels: 224, or height and width: 256,512.")
 _KNOBS = {
-    holder.name: holder
-    for holder in (
-        flags.DEFINE_float("width", None, "Width multiplier."),
-        flags.DEFINE_integer("resolution", None, "Pixels, the side of the square input."),
-        flags.DEFINE_integer("num_classes", None, "Classes; 0 leaves the classifier out."),
-        flags.DEFINE_float("expansion", None, "V2: ratio of inner to input channels."),
-        flags.DEFINE_string("bottleneck", None, "V2: linear or relu6."),
-        flags.DEFINE_string("shortcut", None, "V2: bottleneck, expansion or none."),
-        flags.DEFINE_string("convolution", None, "V1: separable or full."),
-        flags.DEFINE_string("depth", None, "V1: full or shallow."),
-        flags.DEFINE_integer("head", None, "V1: channels of a last 1x1 convolution; 0: none."),
-        flags.DEFINE_float("depth_multiplier", None, "V2: of the repeats, rounded up."),
-        flags.DEFINE_string("activation", None, "relu6 or relu."),
-        flags.DEFINE_string("padding", None, "same or symmetric."),
-        flags.DEFINE_integer("stem_stride", None, "2 or 1."),
-        flags.DEFINE_integer("output_stride", None, "32, 16 or 8."),
-        flags.DEFINE_float("dropout", None, "Share of the pooled features dropped."),
-        flags.DEFINE_float("norm_epsilon", None, "Added to the variance."),
-        flags.DEFINE_float("norm_momentum", None, "Share of the old statistics kept."),
-        flags.DEFINE_integer("norm_group_size", None, "Images normalised together."),
-    )
+    name: _KINDS[type(default)](name, None, describe_knobs()[name])
+    for name, default in _DEFAULTS.items()
+    if name != "resolution"
 }
 
 
 def main() -> None:
     knobs = {name: flag.value for name, flag in _KNOBS.items() if flag.value is not None}
+    if _RESOLUTION.value:
+        sides = [int(side) if side.isdecimal() else side for side in _RESOLUTION.value]
+        knobs["resolution"] = sides[0] if len(sides) == 1 else tuple(sides)
     architecture = create_architecture(_MODEL.value, **knobs)
     total = dataclasses.asdict(count_cost(architecture, bytes_per_value=_BYTES.value))
     layers = list(walk(architecture)) if _LAYERS.value else []
@@ -62,7 +62,8 @@ def main() -> None:
 
 
 def _summary(architecture: Architecture, total: dict[str, int]) -> str:
-    title = f"{architecture.name}, width {architecture.width:g}, {architecture.resolution} pixels"
+    pixels = format_size(architecture.resolution)
+    title = f"{architecture.name}, width {architecture.width:g}, {pixels} pixels"
     rows = [(f"  {name}", f"{value:,}") for name, value in total.items()]
     return f"{title}\n{format_table(rows, 'lr')}"
 

@@ -14,5 +14,6 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+.venv/bin/lint-imports
 # Two processes: most of the time is spent compiling on one core.
 .venv/bin/pytest --numprocesses=2 --dist=loadfile "$@"

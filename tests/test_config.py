@@ -1,17 +1,19 @@
 """Every shipped config: complete, locked, as written down, and one that builds its network."""
 
 import importlib
-import inspect
 import os
 import pathlib
-import re
 
 import pytest
 
 from mobilenet import config as base
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES
-from mobilenet.networks.models import create_architecture
+from mobilenet.networks.architecture import (
+    ARCHITECTURES,
+    create_architecture,
+    defaults,
+    describe_knobs,
+)
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _GOLDEN = _ROOT / "tests" / "golden" / "configs"
@@ -88,17 +90,11 @@ def test_the_docstring_is_the_record_of_the_experiment(name):
     assert any(machine in text for machine in ("core", "CPU", "GPU", "TPU"))
 
 
-def test_every_knob_is_a_config_key_and_a_flag():
-    knobs = {
-        name
-        for constructor in ARCHITECTURES.values()
-        for name in inspect.signature(constructor).parameters
-    }
+def test_every_knob_is_a_config_key_and_has_its_words():
+    knobs = {name for family in ARCHITECTURES for name in defaults(family)}
     # The number of classes comes with the data.
     assert set(base.get_config().model) == (knobs - {"num_classes"}) | {"name"}
-    script = (_ROOT / "scripts" / "count_cost.py").read_text(encoding="utf-8")
-    flags = set(re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', script))
-    assert knobs <= flags
+    assert knobs == set(describe_knobs())
 
 
 # As the docstring of `base.smoke` lists them.

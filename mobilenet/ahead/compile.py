@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,18 +11,22 @@ import jax
 import ml_collections
 import numpy as np
 
-from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.hlo import Collective, Program
 from mobilenet.ahead.topology import Slice
 from mobilenet.config import size_of
 from mobilenet.data.datasets import Split, open_split
 from mobilenet.errors import UserError
+from mobilenet.runs.state import TrainState
 from mobilenet.runtime.mesh import make_mesh
 from mobilenet.tasks.task import Task
 from mobilenet.training.experiment import Experiment, build_experiment
 from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.step import TrainStep
 
-STEPS = ("train", "eval", "flax")
+STEPS = ("train", "eval")
+
+# Of a config and its experiment: another training step, and the shapes of its state.
+BuildStep = Callable[[ml_collections.ConfigDict, Experiment], tuple[TrainStep, TrainState]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,7 @@ def compile_steps(
     chips: Slice,
     steps: tuple[str, ...],
     announce: Callable[[str], None],
+    baselines: Mapping[str, BuildStep] = types.MappingProxyType({}),
 ) -> dict[str, StepCost]:
     """Compiles steps for a slice; no data and no weights are read.
 
@@ -70,8 +76,9 @@ def compile_steps(
       config: complete, as those of `configs/`. Its dataset must be a known one, or the config must
         say how many classes and images to assume (`data.fake_classes`, `data.fake_examples`).
       chips: to compile for.
-      steps: `train` and `eval` of this package, `flax`: the training step of a plain Flax network.
+      steps: of `STEPS`.
       announce: is told what begins, as compiling takes minutes.
+      baselines: training steps of others to compile beside them, by name.
 
     Raises:
       UserError: the config cannot work, or a step does not fit into the memory of a chip.
@@ -84,15 +91,19 @@ def compile_steps(
     # A program from the cache took no time to compile, and one for other devices cannot be read.
     jax.config.update("jax_enable_compilation_cache", False)
     costs = {}
-    for step in steps:
+    for step in (*steps, *baselines):
         announce(f"compiling the step {step!r} for {chips.name}")
-        lowered, images = _lower(step, config, experiment, split)
+        lowered, images = _lower(step, config, experiment, split, baselines.get(step))
         costs[step] = _compile(step, lowered, images // mesh.size, chips)
     return costs
 
 
 def _lower(
-    step: str, config: ml_collections.ConfigDict, experiment: Experiment, split: Split
+    step: str,
+    config: ml_collections.ConfigDict,
+    experiment: Experiment,
+    split: Split,
+    build: BuildStep | None,
 ) -> tuple[Any, int]:
     """Returns the step for shapes alone, and the images in its global batch."""
     if step == "eval":
@@ -103,8 +114,8 @@ def _lower(
     images = config.batch_size
     size = size_of(config.data.train_resolution or config.model.resolution)
     run, state = experiment.train_step, experiment.abstract_state
-    if step == "flax":
-        run, state = build_plain_step(config, experiment)
+    if build is not None:
+        run, state = build(config, experiment)
     batch = _abstract_batch(experiment.network.task, split, images, size)
     return run.lower(state, batch), images  # type: ignore[attr-defined]
 

@@ -15,9 +15,9 @@ import ml_collections
 import tensorflow_datasets as tfds
 from absl import logging
 
+from mobilenet.data import digits
 from mobilenet.data.fake import FakeRecords, fake_splits
 from mobilenet.data.known import find_known
-from mobilenet.data.prepare import digits
 from mobilenet.data.records import ArrayRecordSource, FeatureNames, FileRange, RecordSource
 from mobilenet.errors import ConfigError, UserError
 

@@ -19,7 +19,7 @@ def build_graph(
 ) -> onnx.ModelProto:
     """Returns the network in evaluation mode, from `images` to `logits`, both float32.
 
-    `images` are [batch, 3, side, side] with side `architecture.resolution`; the batch is free.
+    `images` are [batch, 3, height, width] of `architecture.size`; the batch is free.
 
     Args:
       architecture: whose shortcuts are those of the papers, `bottleneck` or none.
@@ -27,7 +27,7 @@ def build_graph(
       batch_stats: likewise.
     """
     graph = _Graph()
-    x, side = "images", architecture.resolution
+    x, size = "images", architecture.size
     for block in architecture.blocks:
         inputs = x
         for layer in block.layers:
@@ -37,10 +37,10 @@ def build_graph(
                 batch_stats[block.name][layer.name]["norm"],
                 architecture.norm_epsilon,
             )
-            x = graph.convolution(name, layer, x, kernel, bias, side, architecture.padding)
+            x = graph.convolution(name, layer, x, kernel, bias, size, architecture.padding)
             x = graph.activation(name, layer.activation, x)
             sizes = (layer.kernel_size, layer.stride, layer.dilation, architecture.padding)
-            side = output_size(side, *sizes)
+            size = output_size(size[0], *sizes), output_size(size[1], *sizes)
         if block.shortcut == "bottleneck":
             x = graph.add("Add", f"{block.name}/shortcut", [x, inputs])
     x = graph.add("GlobalAveragePool", "pool", [x])
@@ -93,11 +93,12 @@ class _Graph:
         x: str,
         kernel: np.ndarray,
         bias: np.ndarray,
-        side: int,
+        size: tuple[int, int],
         padding: str,
     ) -> str:
-        before, after = explicit_padding(
-            side, layer.kernel_size, layer.stride, layer.dilation, padding
+        (top, bottom), (left, right) = (
+            explicit_padding(side, layer.kernel_size, layer.stride, layer.dilation, padding)
+            for side in size
         )
         weights = [self.constant(f"{name}/kernel", kernel), self.constant(f"{name}/bias", bias)]
         return self.add(
@@ -108,7 +109,7 @@ class _Graph:
             kernel_shape=[layer.kernel_size] * 2,
             strides=[layer.stride] * 2,
             dilations=[layer.dilation] * 2,
-            pads=[before, before, after, after],
+            pads=[top, left, bottom, right],
         )
 
     def activation(self, name: str, activation: str, x: str) -> str:
@@ -119,8 +120,10 @@ class _Graph:
         return x
 
     def model(self, architecture: Architecture) -> onnx.ModelProto:
-        side = architecture.resolution
-        shapes = {"images": ["batch", 3, side, side], "logits": ["batch", architecture.num_classes]}
+        shapes = {
+            "images": ["batch", 3, *architecture.size],
+            "logits": ["batch", architecture.num_classes],
+        }
         images, logits = (
             helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
             for name, shape in shapes.items()

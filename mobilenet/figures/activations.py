@@ -24,8 +24,9 @@ from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.functional import Tree, split_model
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.models import MobileNet
+from mobilenet.networks.preprocessing import normalize
 from mobilenet.runs.weights import open_weights
-from mobilenet.tasks.pixels.augment import normalize
+from mobilenet.runtime.formatting import format_size
 
 # Images that go through the network together.
 _BATCH = 32
@@ -148,9 +149,8 @@ def patterns(
     _, params, batch_stats = split_model(initialize(nnx.clone(module), config.seed))
     # One device is enough for a few images.
     end_params, end_stats = jax.device_get((opened.params, opened.batch_stats))
-    title = (
-        f"MobileNetV2 {network.architecture.width:g} at {network.architecture.resolution} pixels"
-    )
+    pixels = format_size(network.architecture.resolution)
+    title = f"MobileNetV2 {network.architecture.width:g} at {pixels} pixels"
     return (
         count_positive(module, params, batch_stats, images, batch_statistics=True),
         count_positive(module, end_params, end_stats, images, batch_statistics=False),

@@ -1,14 +1,14 @@
 """Runs as figures compare them: their networks complete, their differences checked and named."""
 
 import dataclasses
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES
+from mobilenet.networks.architecture import ARCHITECTURES, defaults
 from mobilenet.runs.finished import Run
 from mobilenet.runs.groups import Group, group_runs
+from mobilenet.runtime.formatting import format_size
 
 TITLES = {"mobilenet_v1": "MobileNetV1", "mobilenet_v2": "MobileNetV2"}
 _DATASETS = {"cifar10": "CIFAR-10", "imagenet2012": "ImageNet"}
@@ -68,7 +68,7 @@ def describe(groups: Sequence[Group]) -> str:
     if len(families) == 1:
         width = f" {widths.pop():g}" if len(widths) == 1 else ""
         parts.append(f"{TITLES[families.pop()]}{width}")
-    resolutions = {key_of(group, "model.resolution") for group in groups}
+    resolutions = {format_size(key_of(group, "model.resolution")) for group in groups}
     if len(resolutions) == 1:
         parts.append(f"{resolutions.pop()} pixels")
     return ", ".join([*parts, describe_seeds(groups)])
@@ -106,9 +106,8 @@ def _with_defaults(run: Run) -> Run:
             f"The run {run.name} is of the network {family!r}, which no figure shows: name runs of "
             f"{' or '.join(ARCHITECTURES)}."
         )
-    knobs = inspect.signature(ARCHITECTURES[family]).parameters
     model = {
-        name: knobs[name].default if value is None and name in knobs else value
+        name: defaults(family).get(name) if value is None else value
         for name, value in run.config["model"].items()
     }
     return dataclasses.replace(run, config={**run.config, "model": model})

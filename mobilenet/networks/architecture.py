@@ -1,18 +1,25 @@
 """MobileNetV1 and MobileNetV2 as rows, as the papers print them, and every knob of the ablations.
 
-`mobilenet_v1` and `mobilenet_v2` return an `Architecture`. Its `blocks` are the one description of
-the network: the Flax modules, the cost model and the exporters are all built from them.
+`mobilenet_v1(...)` and `mobilenet_v2(...)` give an `Architecture`. Its `blocks` are the one
+description of the network: the Flax modules, the cost model and the exporters are all built from
+them.
 
 Sources: V1 is arXiv 1704.04861, V2 is arXiv 1801.04381, slim is tensorflow/models research/slim.
 """
 
+import abc
 import dataclasses
 import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
-from mobilenet.errors import UserError
+from ml_collections.config_dict import ConfigDict
+
+from mobilenet.config import size_of
+from mobilenet.errors import ConfigError, UserError
 from mobilenet.networks.blocks import (
     Block,
     ConvRow,
@@ -52,26 +59,81 @@ V2_ROWS: tuple[Row, ...] = (
 )
 
 
+# Knobs that say how to train; the logits of given weights do not depend on them.
+TRAINING_KNOBS = ("dropout", "norm_momentum", "norm_group_size")
+
+
 @dataclasses.dataclass(frozen=True)
-class Architecture:
+class Architecture(abc.ABC):
     """A network: its rows and all that turns them into concrete layers.
 
-    Build it with `mobilenet_v1` or `mobilenet_v2`, which check every value.
+    Attributes:
+      width: the width multiplier alpha.
+      resolution: pixels, of a square input, or its (height, width).
+      num_classes: 0 leaves the classifier out, and the pooled features come out.
+      activation: `relu6` or `relu`.
+      padding: `same` as TensorFlow pads, `symmetric` as PyTorch pads.
+      stem_stride: 1 halves all strides, as is usual for inputs of 32 pixels.
+      output_stride: input pixels per feature; below 32 later convolutions are dilated instead.
+      dropout: share of the pooled features dropped in training.
+      norm_epsilon: added to the variance.
+      norm_momentum: share of the old moving statistics kept at each step.
+      norm_group_size: images that are normalised together; None means the whole batch.
+
+    Raises:
+      UserError: a knob has a value that does not exist.
     """
 
-    name: str
-    rows: tuple[Row, ...]
-    rounding: Callable[[float], int]  # scaled channels to a whole number of them
-    width: float
-    resolution: int  # pixels, the side of the square input
-    num_classes: int  # 0: no classifier, the pooled features come out
-    activation: str
-    padding: str
-    output_stride: int
-    dropout: float  # share of the pooled features dropped in training
-    norm_epsilon: float
-    norm_momentum: float  # share of the old moving statistics kept at each step
-    norm_group_size: int | None  # images that are normalised together; None: the whole batch
+    name: ClassVar[str]
+
+    width: float = 1.0
+    resolution: int | tuple[int, int] = 224
+    num_classes: int = 1000
+    _: dataclasses.KW_ONLY
+    activation: str = "relu6"
+    padding: str = "same"
+    stem_stride: int = 2
+    output_stride: int = 32
+    dropout: float = 0.0
+    norm_epsilon: float = 0.001
+    norm_momentum: float = 0.99
+    norm_group_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_range("width", self.width, 0, math.inf, low_open=True)
+        sides = self.resolution
+        for side in sides if isinstance(sides, tuple) and len(sides) == 2 else (sides,):
+            _check_integer("resolution", side, 1)
+        _check_integer("num_classes", self.num_classes, 0)
+        _check_choice("activation", self.activation, ("relu6", "relu"))
+        _check_choice("padding", self.padding, ("same", "symmetric"))
+        _check_choice("stem_stride", self.stem_stride, (2, 1))
+        _check_choice("output_stride", self.output_stride, (32, 16, 8))
+        _check_range("dropout", self.dropout, 0, 1, high_open=True)
+        _check_range("norm_epsilon", self.norm_epsilon, 0, math.inf, low_open=True)
+        _check_range("norm_momentum", self.norm_momentum, 0, 1, high_open=True)
+        if self.norm_group_size is not None:
+            _check_integer("norm_group_size", self.norm_group_size, 1)
+        self._check_own_knobs()
+
+    @abc.abstractmethod
+    def _check_own_knobs(self) -> None:
+        """As `__post_init__`, for the knobs of one family."""
+
+    @abc.abstractmethod
+    def _own_rows(self) -> tuple[Row, ...]:
+        """Returns the rows as the knobs of the family want them."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def rounding(channels: float) -> int:
+        """Returns a whole number of scaled channels."""
+
+    @functools.cached_property
+    def rows(self) -> tuple[Row, ...]:
+        stem, *others = self._own_rows()
+        assert isinstance(stem, ConvRow)
+        return (dataclasses.replace(stem, stride=self.stem_stride), *others)
 
     @functools.cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -87,6 +149,11 @@ class Architecture:
         )
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input, pixels."""
+        return size_of(self.resolution)
+
+    @property
     def feature_channels(self) -> int:
         """Channels of the pooled features."""
         return self.blocks[-1].out_channels
@@ -99,102 +166,55 @@ class Architecture:
         return (*names, "pool", *(("logits",) if self.num_classes else ()))
 
 
-def mobilenet_v1(
-    width: float = 1.0,
-    resolution: int = 224,
-    num_classes: int = 1000,
-    *,
-    convolution: str = "separable",
-    depth: str = "full",
-    head: int = 0,
-    activation: str = "relu6",
-    padding: str = "same",
-    stem_stride: int = 2,
-    output_stride: int = 32,
-    dropout: float = 0.001,
-    norm_epsilon: float = 0.001,
-    norm_momentum: float = 0.9997,
-    norm_group_size: int | None = None,
-) -> Architecture:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchitectureV1(Architecture):
     """MobileNetV1.
 
     The defaults of activation, dropout and normalisation are slim's (nets/mobilenet_v1.py): ReLU6
     where the paper says ReLU, dropout keeps .999, decay .9997, epsilon .001.
 
-    Args:
-      width: the width multiplier alpha.
-      resolution: side of the square input in pixels.
-      num_classes: 0 leaves the classifier out.
+    Attributes:
       convolution: `full` replaces each depthwise separable pair by one 3x3 convolution (table 4).
       depth: `shallow` leaves out the five 14x14x512 blocks (table 5).
       head: channels of a last 1x1 convolution, which as that of V2 does not shrink; 0: none, as in
         the paper. timm's mobilenetv1_100h has 1024 (timm/models/efficientnet.py).
-      activation: `relu6` or `relu`.
-      padding: `same` as TensorFlow pads, `symmetric` as PyTorch pads.
-      stem_stride: 1 halves all strides, as is usual for inputs of 32 pixels.
-      output_stride: input pixels per feature; below 32 later convolutions are dilated instead.
-      dropout: share of the pooled features dropped in training.
-      norm_epsilon: added to the variance.
-      norm_momentum: share of the old moving statistics kept at each step.
-      norm_group_size: images that are normalised together; None means the whole batch.
-
-    Raises:
-      UserError: a knob has a value that does not exist.
     """
-    _check_choice("convolution", convolution, ("separable", "full"))
-    _check_choice("depth", depth, ("full", "shallow"))
-    _check_integer("head", head, 0)
-    _check_choice("activation", activation, ("relu6", "relu"))
-    rows = tuple(
-        dataclasses.replace(row, convolution=convolution) if isinstance(row, SeparableRow) else row
-        for row in V1_ROWS
-        if depth == "full" or not (isinstance(row, SeparableRow) and row.repeats == 5)
-    )
-    if head:
-        rows += (ConvRow("head", head, kernel_size=1, min_width=1.0),)
-    return _checked(
-        Architecture(
-            name="mobilenet_v1",
-            rows=_with_stem_stride(rows, stem_stride),
-            rounding=round_width_v1,
-            width=width,
-            resolution=resolution,
-            num_classes=num_classes,
-            activation=activation,
-            padding=padding,
-            output_stride=output_stride,
-            dropout=dropout,
-            norm_epsilon=norm_epsilon,
-            norm_momentum=norm_momentum,
-            norm_group_size=norm_group_size,
+
+    name = "mobilenet_v1"
+    rounding = staticmethod(round_width_v1)
+
+    dropout: float = 0.001
+    norm_momentum: float = 0.9997
+    convolution: str = "separable"
+    depth: str = "full"
+    head: int = 0
+
+    def _check_own_knobs(self) -> None:
+        _check_choice("convolution", self.convolution, ("separable", "full"))
+        _check_choice("depth", self.depth, ("full", "shallow"))
+        _check_integer("head", self.head, 0)
+
+    def _own_rows(self) -> tuple[Row, ...]:
+        rows: tuple[Row, ...] = tuple(
+            dataclasses.replace(row, convolution=self.convolution)
+            if isinstance(row, SeparableRow)
+            else row
+            for row in V1_ROWS
+            if self.depth == "full" or not (isinstance(row, SeparableRow) and row.repeats == 5)
         )
-    )
+        if self.head:
+            rows += (ConvRow("head", self.head, kernel_size=1, min_width=1.0),)
+        return rows
 
 
-def mobilenet_v2(
-    width: float = 1.0,
-    resolution: int = 224,
-    num_classes: int = 1000,
-    *,
-    expansion: float = 6.0,
-    depth_multiplier: float = 1.0,
-    bottleneck: str = "linear",
-    shortcut: str = "bottleneck",
-    activation: str = "relu6",
-    padding: str = "same",
-    stem_stride: int = 2,
-    output_stride: int = 32,
-    dropout: float = 0.2,
-    norm_epsilon: float = 0.001,
-    norm_momentum: float = 0.997,
-    norm_group_size: int | None = None,
-) -> Architecture:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ArchitectureV2(Architecture):
     """MobileNetV2.
 
     The defaults of dropout and normalisation are slim's (nets/mobilenet/mobilenet.py
     `training_scope`): dropout keeps .8, decay .997, epsilon .001.
 
-    Args:
+    Attributes:
       expansion: t, the ratio of the inner to the input channels, of all blocks but the first,
         whose t stays 1 (table 2).
       depth_multiplier: scales the repeats of all blocks but the first and the last, rounded up.
@@ -204,87 +224,109 @@ def mobilenet_v2(
       shortcut: `bottleneck` joins the narrow ends of a block, `expansion` the wide inner tensors of
         one block and the next where those have equal shapes, `none` nothing (figure 6b). The paper
         gives no formula for `expansion`: we add before the activation, as ResNet does.
-      width, resolution, num_classes, activation, padding, stem_stride, output_stride, dropout,
-        norm_epsilon, norm_momentum, norm_group_size: as in `mobilenet_v1`.
-
-    Raises:
-      UserError: a knob has a value that does not exist.
     """
-    _check_range("expansion", expansion, 1, math.inf)
-    _check_range("depth_multiplier", depth_multiplier, 0, math.inf, low_open=True)
-    _check_choice("bottleneck", bottleneck, ("linear", "relu6"))
-    _check_choice("shortcut", shortcut, ("bottleneck", "expansion", "none"))
-    _check_choice("activation", activation, ("relu6", "relu"))
-    rows = tuple(
-        dataclasses.replace(
-            row,
-            expansion=expansion if row.expansion > 1 else 1,
-            bottleneck=bottleneck,
-            shortcut=shortcut,
+
+    name = "mobilenet_v2"
+    rounding = staticmethod(round_width_v2)
+
+    dropout: float = 0.2
+    norm_momentum: float = 0.997
+    expansion: float = 6.0
+    depth_multiplier: float = 1.0
+    bottleneck: str = "linear"
+    shortcut: str = "bottleneck"
+
+    def _check_own_knobs(self) -> None:
+        _check_range("expansion", self.expansion, 1, math.inf)
+        _check_range("depth_multiplier", self.depth_multiplier, 0, math.inf, low_open=True)
+        _check_choice("bottleneck", self.bottleneck, ("linear", "relu6"))
+        _check_choice("shortcut", self.shortcut, ("bottleneck", "expansion", "none"))
+
+    def _own_rows(self) -> tuple[Row, ...]:
+        rows: tuple[Row, ...] = tuple(
+            dataclasses.replace(
+                row,
+                expansion=self.expansion if row.expansion > 1 else 1,
+                bottleneck=self.bottleneck,
+                shortcut=self.shortcut,
+            )
+            if isinstance(row, InvertedResidualRow)
+            else row
+            for row in V2_ROWS
         )
-        if isinstance(row, InvertedResidualRow)
-        else row
-        for row in V2_ROWS
-    )
-    if depth_multiplier != 1:
-        rows = _with_depth(rows, depth_multiplier)
-    return _checked(
-        Architecture(
-            name="mobilenet_v2",
-            rows=_with_stem_stride(rows, stem_stride),
-            rounding=round_width_v2,
-            width=width,
-            resolution=resolution,
-            num_classes=num_classes,
-            activation=activation,
-            padding=padding,
-            output_stride=output_stride,
-            dropout=dropout,
-            norm_epsilon=norm_epsilon,
-            norm_momentum=norm_momentum,
-            norm_group_size=norm_group_size,
+        if self.depth_multiplier == 1:
+            return rows
+        blocks = [row for row in rows if isinstance(row, InvertedResidualRow)]
+        return tuple(
+            dataclasses.replace(row, min_width=1.0, max_width=1.0)
+            if isinstance(row, ConvRow)
+            else dataclasses.replace(row, repeats=math.ceil(row.repeats * self.depth_multiplier))
+            if isinstance(row, InvertedResidualRow) and row not in (blocks[0], blocks[-1])
+            else row
+            for row in rows
         )
-    )
 
 
-ARCHITECTURES: dict[str, Callable[..., Architecture]] = {
-    "mobilenet_v1": mobilenet_v1,
-    "mobilenet_v2": mobilenet_v2,
+mobilenet_v1, mobilenet_v2 = ArchitectureV1, ArchitectureV2
+
+ARCHITECTURES: dict[str, type[Architecture]] = {
+    kind.name: kind for kind in (ArchitectureV1, ArchitectureV2)
 }
 
 
-def _with_depth(rows: tuple[Row, ...], multiplier: float) -> tuple[Row, ...]:
-    blocks = [row for row in rows if isinstance(row, InvertedResidualRow)]
-    return tuple(
-        dataclasses.replace(row, min_width=1.0, max_width=1.0)
-        if isinstance(row, ConvRow)
-        else dataclasses.replace(row, repeats=math.ceil(row.repeats * multiplier))
-        if isinstance(row, InvertedResidualRow) and row not in (blocks[0], blocks[-1])
-        else row
-        for row in rows
-    )
+def create_architecture(name: str, **knobs: Any) -> Architecture:
+    """Returns the architecture of a name such as `mobilenet_v2_140` or `mobilenet_v1`.
+
+    The three digits are the width in hundredths; any width works. Without them the width is a knob.
+
+    Raises:
+      UserError: an unknown name or knob, or a value that the knob does not take.
+    """
+    match = re.fullmatch(r"(mobilenet_v[12])(?:_(\d{3}))?", name)
+    if not match:
+        raise UserError(
+            f"model {name!r} does not exist: use mobilenet_v1 or mobilenet_v2, with the width in "
+            "hundredths if you like, such as mobilenet_v2_140."
+        )
+    family, hundredths = match.groups()
+    if hundredths and "width" in knobs:
+        raise UserError(f"width={knobs['width']!r}: the name {name!r} holds the width already.")
+    allowed = tuple(defaults(family))
+    if unknown := sorted(set(knobs) - set(allowed)):
+        raise UserError(f"{unknown[0]}: {family} has no such knob; it has {', '.join(allowed)}.")
+    if hundredths:
+        knobs["width"] = int(hundredths) / 100
+    return ARCHITECTURES[family](**knobs)
 
 
-def _with_stem_stride(rows: tuple[Row, ...], stride: int) -> tuple[Row, ...]:
-    _check_choice("stem_stride", stride, (2, 1))
-    stem, *others = rows
-    assert isinstance(stem, ConvRow)
-    return (dataclasses.replace(stem, stride=stride), *others)
+def architecture_of(model: ConfigDict, num_classes: int) -> Architecture:
+    """Returns the architecture of `config.model`, for a number of classes.
+
+    Raises:
+      ConfigError: it names no network, or a value that a knob does not take.
+    """
+    try:
+        return create_architecture(model.name, num_classes=num_classes, **given_knobs(model))
+    except UserError as error:
+        raise ConfigError(f"config.model: {error}") from error
 
 
-def _checked(architecture: Architecture) -> Architecture:
-    """Returns the architecture if the knobs that both networks have are in range."""
-    _check_range("width", architecture.width, 0, math.inf, low_open=True)
-    _check_integer("resolution", architecture.resolution, 1)
-    _check_integer("num_classes", architecture.num_classes, 0)
-    _check_choice("padding", architecture.padding, ("same", "symmetric"))
-    _check_choice("output_stride", architecture.output_stride, (32, 16, 8))
-    _check_range("dropout", architecture.dropout, 0, 1, high_open=True)
-    _check_range("norm_epsilon", architecture.norm_epsilon, 0, math.inf, low_open=True)
-    _check_range("norm_momentum", architecture.norm_momentum, 0, 1, high_open=True)
-    if architecture.norm_group_size is not None:
-        _check_integer("norm_group_size", architecture.norm_group_size, 1)
-    return architecture
+def given_knobs(model: ConfigDict) -> dict[str, Any]:
+    """Returns the knobs that `config.model` does not leave at the network's own default."""
+    return {key: value for key, value in model.items() if key != "name" and value is not None}
+
+
+def defaults(family: str) -> dict[str, Any]:
+    """Returns every knob of a family with its default."""
+    return {field.name: field.default for field in dataclasses.fields(ARCHITECTURES[family])}
+
+
+def describe_knobs() -> dict[str, str]:
+    """Returns what the docstrings say of every knob, in one line each."""
+    texts = map(str, map(inspect.getdoc, (Architecture, *ARCHITECTURES.values())))
+    knobs = "\n".join(text.partition("\nRaises:")[0] for text in texts)
+    found = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", knobs, re.M)
+    return {name: " ".join(words.split()) for name, words in found}
 
 
 def _check_choice(knob: str, value: Any, allowed: Sequence[Any]) -> None:

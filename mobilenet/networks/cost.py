@@ -57,7 +57,7 @@ def walk(
     Raises:
       ValueError: the image is too small for a layer.
     """
-    shape = (height or architecture.resolution, width or architecture.resolution, 3)
+    shape = (height or architecture.size[0], width or architecture.size[1], 3)
     expansion = 0
     shortcuts = [block.shortcut for block in architecture.blocks]
     for block, next_shortcut in zip(architecture.blocks, [*shortcuts[1:], "none"], strict=True):

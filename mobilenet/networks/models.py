@@ -1,28 +1,19 @@
 """From an `Architecture` to a Flax NNX module, and names for the published ones."""
 
-import inspect
-import re
 from collections.abc import Sequence
-from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, UInt8
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES, Architecture
+from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.blocks import Block
-from mobilenet.networks.initialization import initialize
-from mobilenet.networks.layers import Classifier, ConvNorm, apply_fused, scale_images
-from mobilenet.networks.preprocessing import SLIM, Preprocessing
+from mobilenet.networks.layers import Classifier, ConvNorm, apply_fused
+from mobilenet.networks.preprocessing import SLIM, Preprocessing, normalize
 from mobilenet.ops.normalization import widen
-
-# Widths with published ImageNet accuracies: V1 table 6; V2 section 4 and slim's README.
-PUBLISHED_WIDTHS = {
-    "mobilenet_v1": (0.25, 0.5, 0.75, 1.0),
-    "mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
-}
 
 
 class BlockModule(nnx.Module):
@@ -65,7 +56,7 @@ class BlockModule(nnx.Module):
         from mobilenet.ops.fused.operation import can_fuse
 
         return self.depthwise.norm.group_size in (None, len(x)) and can_fuse(
-            self.expand.layer, self.depthwise.layer, *x.shape[1:3]
+            self.expand.layer.out_channels, self.depthwise.layer.stride, *x.shape[1:3]
         )
 
 
@@ -82,7 +73,7 @@ class MobileNet(nnx.Module):
     """
 
     # The parameters that belong to the task, and not to the backbone.
-    head = ("logits",)
+    task_parameters = ("logits",)
 
     def __init__(
         self,
@@ -141,10 +132,12 @@ class MobileNet(nnx.Module):
                 f"{', '.join(known)}."
             )
         found: dict[str, Array] = {}
-        scaled = scale_images(images, self.preprocessing.mean, self.preprocessing.stddev)
-        x, expansion = scaled.astype(self.dtype), None
+        if images.dtype == jnp.uint8:
+            images = normalize(images, self.preprocessing.mean, self.preprocessing.stddev)
+        x, expansion = images.astype(self.dtype), None
         for block in self.architecture.blocks:
-            outputs = getattr(self, block.name)(x, expansion)
+            with jax.named_scope(block.name):  # in profiles
+                outputs = getattr(self, block.name)(x, expansion)
             x, expansion = outputs[""], outputs.get("expand")
             for name, value in outputs.items():
                 endpoint = f"{block.name}/{name}" if name else block.name
@@ -163,72 +156,3 @@ class MobileNet(nnx.Module):
                 "build the network without fused_expansions."
             )
         return found
-
-
-def create_architecture(name: str, **knobs: Any) -> Architecture:
-    """Returns the architecture of a name such as `mobilenet_v2_140` or `mobilenet_v1`.
-
-    The three digits are the width in hundredths; any width works. Without them the width is a knob.
-
-    Raises:
-      UserError: an unknown name or knob, or a value that the knob does not take.
-    """
-    match = re.fullmatch(r"(mobilenet_v[12])(?:_(\d{3}))?", name)
-    if not match:
-        raise UserError(
-            f"model {name!r} does not exist: use mobilenet_v1 or mobilenet_v2, with the width in "
-            "hundredths if you like, such as mobilenet_v2_140."
-        )
-    family, hundredths = match.groups()
-    constructor = ARCHITECTURES[family]
-    if hundredths and "width" in knobs:
-        raise UserError(f"width={knobs['width']!r}: the name {name!r} holds the width already.")
-    allowed = tuple(inspect.signature(constructor).parameters)
-    if unknown := sorted(set(knobs) - set(allowed)):
-        raise UserError(f"{unknown[0]}: {family} has no such knob; it has {', '.join(allowed)}.")
-    if hundredths:
-        knobs["width"] = int(hundredths) / 100
-    return constructor(**knobs)
-
-
-def create_model(
-    name: str,
-    num_classes: int | None = None,
-    *,
-    weights: str | None = None,
-    seed: int = 0,
-    dtype: DTypeLike = jnp.float32,
-    **knobs: Any,
-) -> MobileNet:
-    """Returns an initialised network by name, or one with published weights, in training mode.
-
-    Args:
-      name: as in `create_architecture`; `list_models()` gives the published ones.
-      num_classes: 0 leaves the classifier out, and the pooled features come out; None is 1000.
-      weights: such as `torchvision`, `timm`, `keras`, `slim` or `transformers`, downloaded once, or
-        `torchvision:/path/to/file`; all forms are in `mobilenet.weights.pretrained`. Padding,
-        epsilon, resolution and scaling of uint8 images are then those of the weights.
-      seed: of the initial parameters.
-      dtype: compute type of the convolutions; parameters, statistics and logits stay float32.
-      **knobs: as in `mobilenet.networks.architecture.mobilenet_v1` and `mobilenet_v2`.
-
-    Raises:
-      UserError: as `create_architecture`, or as `load_pretrained`.
-    """
-    if weights is not None:
-        # Only here, as it imports this module and h5py.
-        from mobilenet.weights.pretrained import load_pretrained
-
-        return load_pretrained(name, weights, num_classes, seed=seed, dtype=dtype, **knobs).model
-    classes = 1000 if num_classes is None else num_classes
-    architecture = create_architecture(name, num_classes=classes, **knobs)
-    return initialize(MobileNet(architecture, dtype), seed)
-
-
-def list_models() -> list[str]:
-    """Returns the names of the published widths; every other width works as well."""
-    return [
-        f"{family}_{round(100 * width):03d}"
-        for family, widths in PUBLISHED_WIDTHS.items()
-        for width in widths
-    ]

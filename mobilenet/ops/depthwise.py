@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mobilenet.ops.convolution import lax_conv
+from mobilenet.ops.normalization import widen
 from mobilenet.ops.padding import explicit_padding, output_size
 
 IMPLEMENTATIONS = ("auto", "shift", "conv")
@@ -158,9 +159,9 @@ def _conv(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _shift(geometry: _Geometry, x: jax.Array, kernel: jax.Array) -> jax.Array:
     def total(padded: jax.Array, kernel: jax.Array) -> jax.Array:
-        weights = _wide(kernel)
+        weights = widen(kernel)
         products = (
-            _wide(_window(geometry, padded, i, j)) * weights[i, j][None, None]
+            widen(_window(geometry, padded, i, j)) * weights[i, j][None, None]
             for i, j in geometry.taps()
         )
         return functools.reduce(jnp.add, products).astype(x.dtype)
@@ -184,8 +185,8 @@ def _kernel_gradient(
     height, width = geometry.outputs
 
     def total(padded: jax.Array, padded_gradient: jax.Array) -> jax.Array:
-        gradient = _wide(padded_gradient[:, top : top + height, left : left + width])
-        products = [_wide(_window(geometry, padded, i, j)) * gradient for i, j in geometry.taps()]
+        gradient = widen(padded_gradient[:, top : top + height, left : left + width])
+        products = [widen(_window(geometry, padded, i, j)) * gradient for i, j in geometry.taps()]
         start = [jnp.zeros((), product.dtype) for product in products]
         rows = lax.reduce(
             products, start, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], (2,)
@@ -214,7 +215,7 @@ def _input_gradient(
     Input pixels of equal position modulo the stride meet the same taps, so each phase is a
     convolution of stride 1 and the phases are interleaved at the end. No zeros are multiplied.
     """
-    cells, weights = geometry.cells(), _wide(kernel)
+    cells, weights = geometry.cells(), widen(kernel)
     n, _, _, c = padded.shape
 
     def phase(vertical: list[tuple[int, int]], horizontal: list[tuple[int, int]]) -> jax.Array:
@@ -223,7 +224,7 @@ def _input_gradient(
             for j, right in horizontal:
                 top, left = down + zeros[0][0], right + zeros[1][0]
                 window = padded[:, top : top + cells[0], left : left + cells[1]]
-                total += _wide(window) * weights[i, j][None, None]
+                total += widen(window) * weights[i, j][None, None]
         return total.astype(padded.dtype)
 
     rows, columns = (_phases(geometry, axis) for axis in (0, 1))
@@ -283,7 +284,3 @@ def _compute_once(
     is_number = ~jnp.isnan(kernel[0, 0, 0, 0])
     no_numbers = functools.partial(jnp.full, result.shape, jnp.nan, result.dtype)
     return lax.cond(is_number, function, lambda *_: no_numbers(), *operands)
-
-
-def _wide(x: jax.Array) -> jax.Array:
-    return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x

@@ -9,78 +9,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from mobilenet.errors import UserError
 from mobilenet.ops.activations import ACTIVATIONS, passes
 from mobilenet.ops.barriers import compute_once_on_cpu
-
-
-class BatchNorm(nnx.Module):
-    """Normalises each channel; statistics and arithmetic are float32 for narrower inputs too.
-
-    In training (`module.train()`) over groups of `group_size` images of the batch, and the moving
-    statistics follow the mean over the groups; in evaluation (`module.eval()`) with the moving
-    statistics. Their variance is the biased one, as TensorFlow's.
-    """
-
-    def __init__(
-        self, channels: int, *, epsilon: float, momentum: float, group_size: int | None = None
-    ):
-        shape = jax.ShapeDtypeStruct((channels,), jnp.float32)
-        self.scale, self.bias = nnx.Param(shape), nnx.Param(shape)
-        self.mean, self.var = nnx.BatchStat(shape), nnx.BatchStat(shape)
-        self.epsilon = epsilon
-        self.momentum = momentum
-        self.group_size = group_size
-        self.use_running_average = False
-
-    def __call__(
-        self, x: Float[Array, "n h w c"], activation: str = "linear"
-    ) -> Float[Array, "n h w c"]:
-        """Normalises and applies the activation.
-
-        Raises UserError if the batch is not made of whole groups.
-        """
-        if self.use_running_average:
-            factor, shift = (per_group(values) for values in self.affine(*self.moving()))
-            return ACTIVATIONS[activation](widen(x) * factor[0] + shift[0]).astype(x.dtype)
-        result, mean, var = normalize_groups(
-            self.split(x), self.scale[...], self.bias[...], self.epsilon, activation
-        )
-        self.follow(mean, var)
-        return result.reshape(x.shape)
-
-    def split(self, x: Float[Array, "n h w c"]) -> Float[Array, "g m h w c"]:
-        """Splits a batch into its groups. Raises UserError if it is not made of whole ones."""
-        images = x.shape[0]
-        size = self.group_size or images
-        if images % size:
-            raise UserError(
-                f"norm_group_size={size} does not divide a batch of {images} images: "
-                "choose a divisor of the batch size."
-            )
-        return x.reshape(images // size, size, *x.shape[1:])
-
-    def follow(self, mean: Float[Array, "g c"], var: Float[Array, "g c"]) -> None:
-        """Moves the statistics towards the mean over the groups."""
-        keep = self.momentum
-        # Assigning to [...] compares shardings, which takes a tenth of the time to trace a step.
-        self.mean.set_value(keep * self.mean[...] + (1 - keep) * mean.mean(0))
-        self.var.set_value(keep * self.var[...] + (1 - keep) * var.mean(0))
-
-    def moving(self) -> tuple[Float[Array, "1 c"], Float[Array, "1 c"]]:
-        """Returns the moving mean and variance, as those of one group."""
-        return self.mean[...][None], self.var[...][None]
-
-    def affine(
-        self, mean: Float[Array, "g c"], var: Float[Array, "g c"]
-    ) -> tuple[Float[Array, "g c"], Float[Array, "g c"]]:
-        """Returns the factor and the shift that normalise with these statistics."""
-        factor = lax.rsqrt(var + self.epsilon) * self.scale[...][None]
-        return factor, self.bias[...][None] - mean * factor
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))

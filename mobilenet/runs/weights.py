@@ -9,6 +9,7 @@ from flax import nnx
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import UserError
+from mobilenet.networks.architecture import given_knobs
 from mobilenet.networks.functional import Tree
 from mobilenet.networks.models import MobileNet
 from mobilenet.runs.checkpoint import Checkpoints
@@ -89,7 +90,7 @@ def load_run(
     return Pretrained(
         model=model,
         origin=f"{run.directory}, step {run.step:,}, {run.kind} weights",
-        knobs={k: v for k, v in config.model.items() if k != "name" and v is not None},
+        knobs=given_knobs(config.model),
         preprocessing=preprocessing,
         has_own_classifier=True,
     )

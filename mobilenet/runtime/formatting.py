@@ -28,6 +28,11 @@ def describe_name(name: str) -> str:
     return re.sub(r"^([a-z]+)(\d+)$", r"\1-\2", name).replace("_", " ")
 
 
+def format_size(resolution: int | Sequence[int]) -> str:
+    """Returns a resolution in pixels: `224` of a square, `256x512` of another height and width."""
+    return str(resolution) if isinstance(resolution, int) else "x".join(map(str, resolution))
+
+
 def format_percent(share: float | None) -> str:
     """Returns a share of 1 in percent, such as `71.83%`; nothing for None."""
     return "" if share is None else f"{share:.2%}"

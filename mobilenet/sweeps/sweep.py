@@ -14,7 +14,7 @@ from typing import Any
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
-from mobilenet.networks.models import create_architecture
+from mobilenet.networks.architecture import create_architecture, given_knobs
 from mobilenet.runs.run_directory import flatten, is_free
 from mobilenet.runtime.whole_file import whole_file
 from mobilenet.sweeps.rows import Row
@@ -151,9 +151,8 @@ def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> str:
             config.update_from_flattened_dict({key: value})
         except TypeError as error:
             raise UserError(f"{start} {value!r} has the wrong type.") from error
-    knobs = {k: v for k, v in config.model.items() if k != "name" and v is not None}
     try:
-        create_architecture(config.model.name, **knobs)
+        create_architecture(config.model.name, **given_knobs(config.model))
         return choose_task(config).best
     except UserError as error:
         raise ConfigError(f"{sweep_file}: the row {row} cannot work: {error}") from error

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 import ml_collections
 
-from mobilenet.errors import ConfigError, UserError
-from mobilenet.networks.architecture import Architecture
-from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.errors import ConfigError
+from mobilenet.networks.architecture import Architecture, architecture_of
+from mobilenet.networks.models import MobileNet
 from mobilenet.networks.preprocessing import Preprocessing
 
 
@@ -15,12 +15,7 @@ def build_backbone(config: ml_collections.ConfigDict, num_classes: int) -> Mobil
     Raises:
       ConfigError: a key with a value that cannot work.
     """
-    model = config.model
-    knobs = {key: value for key, value in model.items() if key != "name" and value is not None}
-    try:
-        architecture = create_architecture(model.name, num_classes=num_classes, **knobs)
-    except UserError as error:
-        raise ConfigError(f"config.model: {error}") from error
+    architecture = architecture_of(config.model, num_classes)
     if config.compute_dtype not in ("float32", "bfloat16"):
         raise ConfigError(
             f"config.compute_dtype must be float32 or bfloat16, not {config.compute_dtype!r}."

@@ -32,8 +32,8 @@ class Task:
       best: the name of the score, among those of `summarize`, that says which checkpoint is best:
         the largest, which is also what sweeps, tables and figures show.
       network: (config, number of classes) -> the module, a backbone with the head of this task. It
-        has the `architecture` whose costs are counted, and names in `head` the parameters that
-        belong to the task and not to the backbone.
+        has the `architecture` whose costs are counted, and `task_parameters`: the names of those
+        that belong to the task and not to the backbone.
       target: on the host, (split, record, crop) -> arrays of fixed shape for the batch. The crop
         says where the image's pixels went; it is None for images without a file. A record of None
         is padding or a corrupt image. Pickled for worker processes. Raises `RecordError`.

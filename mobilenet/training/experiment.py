@@ -85,7 +85,9 @@ def build_experiment(
     checkpoint_steps = resolve(config.checkpoint, "every", within="config.checkpoint")
 
     schedule = make_schedule(config.schedule, total_steps, steps_per_epoch)
-    optimizer = make_optimizer(config.optimizer, schedule, network.params, network.module.head)
+    optimizer = make_optimizer(
+        config.optimizer, schedule, network.params, network.module.task_parameters
+    )
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     create = functools.partial(
         create_state, optimizer=optimizer, with_ema=config.ema_decay is not None

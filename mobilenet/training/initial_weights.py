@@ -12,6 +12,7 @@ from absl import logging
 from flax import nnx
 
 from mobilenet.errors import ConfigError, UserError
+from mobilenet.networks.architecture import TRAINING_KNOBS, given_knobs
 from mobilenet.networks.functional import Tree, split_model
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.preprocessing import SLIM
@@ -23,8 +24,6 @@ from mobilenet.weights.pretrained import find_release, load_pretrained
 Color = tuple[float, float, float]
 
 _OF_RUN = "run:"
-# Knobs that say how to train, and nothing about what the weights mean.
-_TRAINING_KNOBS = ("dropout", "norm_momentum", "norm_group_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +54,7 @@ class InitialWeights:
         if config.initial_weights is not None:
             knobs, mean, stddev = _what_goes_along(config)
         for knob, value in knobs.items():
-            if knob not in _TRAINING_KNOBS and config.model[knob] is None:
+            if knob not in TRAINING_KNOBS and config.model[knob] is None:
                 config.model[knob] = value
         for key, value in (("mean", mean), ("stddev", stddev)):
             if config.augment[key] is None:
@@ -80,9 +79,9 @@ class InitialWeights:
           UserError: the weights cannot be had, or do not fit.
         """
         config = self.config
-        words, head = config.initial_weights, network.module.head
+        words, head = config.initial_weights, network.module.task_parameters
         if words is not None and not words.startswith(_OF_RUN):
-            classes, knobs = network.architecture.num_classes, _given_knobs(config)
+            classes, knobs = network.architecture.num_classes, given_knobs(config.model)
             pretrained = load_pretrained(
                 config.model.name, words, classes, seed=config.seed, **knobs
             )
@@ -96,7 +95,7 @@ class InitialWeights:
 
     def _of_run(self, network: Network, params: Tree) -> tuple[Tree, Tree]:
         """Returns the weights of a run's last checkpoint, for a network with such parameters."""
-        config, head = self.config, network.module.head
+        config, head = self.config, network.module.task_parameters
         run = open_weights(config.initial_weights.removeprefix(_OF_RUN))
         # They may lie on other devices than those of this run.
         theirs, batch_stats = jax.device_get((run.params, run.batch_stats))
@@ -115,7 +114,7 @@ class InitialWeights:
             differing = [
                 f"config.model.{key} is {there[key]} there and {here[key]} here"
                 for key in sorted(here)
-                if key not in (*_TRAINING_KNOBS, "resolution") and there[key] != here[key]
+                if key not in (*TRAINING_KNOBS, "resolution") and there[key] != here[key]
             ]
             raise ConfigError(
                 f"config.initial_weights: the network of {run.directory} is another one: "
@@ -136,10 +135,6 @@ def _shapes(tree: Tree) -> Any:
     return jax.tree.map(np.shape, tree)
 
 
-def _given_knobs(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    return {key: v for key, v in config.model.items() if key != "name" and v is not None}
-
-
 def _what_goes_along(
     config: ml_collections.ConfigDict,
 ) -> tuple[Mapping[str, Any], Color, Color]:
@@ -154,7 +149,7 @@ def _what_goes_along(
         if words.startswith(_OF_RUN):
             run = read_config(words.removeprefix(_OF_RUN))
             return run.model.to_dict(), run.augment.mean, run.augment.stddev
-        release = find_release(config.model.name, words, **_given_knobs(config))
+        release = find_release(config.model.name, words, **given_knobs(config.model))
     except UserError as error:
         raise ConfigError(f"config.initial_weights: {error}") from error
     preprocessing = release.preprocessing

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import inspect
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +11,9 @@ from absl import logging
 from jax.typing import DTypeLike
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES
+from mobilenet.networks.architecture import create_architecture, defaults
 from mobilenet.networks.initialization import initialize
-from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.networks.models import MobileNet
 from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights import cache
 from mobilenet.weights.files import read_tensors
@@ -75,7 +74,7 @@ def load_pretrained(
     """Returns a network with the weights of a source, downloaded once or from a file.
 
     Args:
-      name: as in `mobilenet.networks.models.create_architecture`.
+      name: as in `mobilenet.networks.architecture.create_architecture`.
       weights: `torchvision`, `timm`, `keras`, `slim` or `transformers`; behind a slash the
         publisher's label, or how it begins, where there are several (`torchvision/v2`); behind a
         colon a local file (`torchvision:weights.pth`).
@@ -199,8 +198,8 @@ def _find(named: WeightsName, family: str, width: float, knobs: Mapping[str, Any
     if candidates:
         return _recognize(named.file, candidates) if named.file else candidates[0]
     if named.file and not named.label:
-        default = inspect.signature(ARCHITECTURES[family]).parameters["resolution"].default
-        settings, preprocessing = source.settings(family, resolution or default)
+        resolution = resolution or defaults(family)["resolution"]
+        settings, preprocessing = source.settings(family, resolution)
         return Release("", family, width, settings, preprocessing)
     raise UserError(
         f"weights {source.name!r}: no {family} of width {width:g}"

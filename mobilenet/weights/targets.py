@@ -1,7 +1,6 @@
 """The libraries that weights are converted to: which networks they have, and how they load them."""
 
 import dataclasses
-import inspect
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,16 +8,15 @@ from typing import Any
 import safetensors.numpy
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES, Architecture
+from mobilenet.networks.architecture import TRAINING_KNOBS, Architecture, defaults
 from mobilenet.networks.cost import walk
+from mobilenet.runtime.formatting import format_size
 from mobilenet.weights import keras, timm, torchvision
 from mobilenet.weights.keras_writer import write_keras_file
 from mobilenet.weights.layout import Convention, Tensors
 
 # Knobs that change no logit of a trained network, or of which a library takes any value.
-_FREE = (
-    "width", "resolution", "num_classes", "dropout", "norm_momentum", "norm_group_size",
-)  # fmt: skip
+_FREE = ("width", "resolution", "num_classes", *TRAINING_KNOBS)
 
 Knobs = Mapping[str, Any]
 
@@ -78,8 +76,7 @@ class Target:
 
 def all_knobs(family: str, knobs: Knobs) -> dict[str, Any]:
     """Returns the knobs of a network, those that are not given with their defaults."""
-    parameters = inspect.signature(ARCHITECTURES[family]).parameters
-    return {name: knobs.get(name, value.default) for name, value in parameters.items()}
+    return {name: knobs.get(name, default) for name, default in defaults(family).items()}
 
 
 def find_target(name: str, architecture: Architecture, knobs: Knobs) -> Target:
@@ -160,24 +157,25 @@ def _keras_lacks(architecture: Architecture, _: Knobs) -> str:
         return f"its mobilenet_v1 of width {architecture.width:g} has a stem of {stem} channels"
     # Keras pads these layers by a fixed pixel (keras/src/applications/mobilenet.py).
     for layer in walk(architecture):
-        if layer.operator == "depthwise" and layer.stride == 2 and layer.input_shape[0] % 2:
+        odd = [side for side in layer.input_shape[:2] if side % 2]
+        if layer.operator == "depthwise" and layer.stride == 2 and odd:
             return (
                 f"its mobilenet_v1 pads inputs of odd sides otherwise, and at "
-                f"{architecture.resolution} pixels that of {layer.name} is {layer.input_shape[0]}"
+                f"{format_size(architecture.resolution)} pixels that of {layer.name} is {odd[0]}"
             )
     return ""
 
 
 def _keras_code(architecture: Architecture, _: Knobs, path: str) -> tuple[str, ...]:
     name = {"mobilenet_v1": "MobileNet", "mobilenet_v2": "MobileNetV2"}[architecture.name]
-    side, classes = architecture.resolution, architecture.num_classes
+    (height, width), classes = architecture.size, architecture.num_classes
     top = (
         f"classes={classes}, classifier_activation=None"
         if classes
         else "include_top=False, pooling='avg'"
     )
     return (
-        f"model = keras.applications.{name}(input_shape=({side}, {side}, 3), "
+        f"model = keras.applications.{name}(input_shape=({height}, {width}, 3), "
         f"alpha={architecture.width:g}, weights={path!r}, {top})",
     )
 

@@ -12,9 +12,9 @@ from mobilenet.ahead.chips import CHIPS
 from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
 from mobilenet.ahead.topology import Slice, has_libtpu
 from mobilenet.errors import UserError
+from mobilenet.factory import create_model
 from mobilenet.networks.architecture import V2_ROWS
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_model
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = ("--model=mobilenet_v1_025", "--resolution=32", "--batch_size=2", "--seconds=0.05")

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import photographs
 from mobilenet.data.datasets import open_split
 from mobilenet.data.images import decode_with_simplejpeg
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 SHAPES = [(40, 60), (60, 40), (50, 50)]  # height, width

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from benchmarks.plain_flax import PlainMobileNet
+from mobilenet.factory import create_model
 from mobilenet.networks.architecture import V1_ROWS, V2_ROWS
-from mobilenet.networks.models import create_model
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])

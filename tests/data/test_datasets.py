@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from mobilenet.data import writer
 from mobilenet.data.datasets import (
     DatasetFormatError,
     DatasetNotFoundError,
@@ -14,7 +15,6 @@ from mobilenet.data.datasets import (
     open_split,
     read_class_names,
 )
-from mobilenet.data.prepare import writer
 from mobilenet.errors import ConfigError
 from tests.helpers.toy_dataset import TRAIN, constant, png, write
 

@@ -8,7 +8,7 @@ from mobilenet import config as base
 from mobilenet.evaluation import of_weights as module
 from mobilenet.evaluation.of_weights import Seeing, evaluate_pretrained
 from mobilenet.evaluation.request import answer_request
-from mobilenet.networks.models import create_model
+from mobilenet.factory import create_model
 from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights.pretrained import Pretrained
 from tests.helpers.toy_records import write_images

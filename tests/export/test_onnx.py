@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from mobilenet.factory import create_model
 from mobilenet.networks.architecture import V1_ROWS, V2_ROWS
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_model
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
 onnx = pytest.importorskip("onnx", reason="ONNX is not installed")

@@ -12,13 +12,13 @@ import pytest
 
 from configs import quickstart
 from mobilenet.data.datasets import open_split
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
+from mobilenet.factory import create_model
 from mobilenet.figures import activations
 from mobilenet.figures.activations import LayerCounts, count_positive, draw, patterns
 from mobilenet.networks.architecture import V2_ROWS
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_model
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import start_run
 from mobilenet.training.experiment import build_experiment

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
-from mobilenet.data.prepare.writer import new_dataset_directory
+from mobilenet.data.writer import new_dataset_directory
 
 NAME = "stripes_real"
 

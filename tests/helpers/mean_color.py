@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from mobilenet.networks.preprocessing import normalize
 from mobilenet.tasks.backbone import build_backbone
 from mobilenet.tasks.choose import TASKS
-from mobilenet.tasks.pixels.augment import normalize
 from mobilenet.tasks.task import Task
 from tests.helpers import small_config
 

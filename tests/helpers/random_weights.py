@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.networks.architecture import create_architecture
+from mobilenet.networks.models import MobileNet
 from mobilenet.networks.preprocessing import SLIM
 from mobilenet.weights.pretrained import Pretrained
 

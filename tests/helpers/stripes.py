@@ -5,7 +5,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 
 NAME = "stripes"
 # Neither is a multiple of the batches of 16: batches straddle epochs, and evaluation pads.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 
 
 def write_images(

@@ -3,8 +3,14 @@
 import pytest
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES, mobilenet_v1, mobilenet_v2
+from mobilenet.networks.architecture import (
+    ARCHITECTURES,
+    create_architecture,
+    mobilenet_v1,
+    mobilenet_v2,
+)
 from mobilenet.networks.blocks import round_width_v1, round_width_v2
+from mobilenet.networks.cost import count_cost
 
 
 def _outputs(architecture):
@@ -185,3 +191,35 @@ def test_a_head_does_not_shrink():
 def test_a_bad_knob_is_named_with_what_it_may_be(name, knob, value):
     with pytest.raises(UserError, match=rf"^{knob}=.*: must be "):
         ARCHITECTURES[name](**{knob: value})
+
+
+def test_any_width_has_a_name():
+    assert create_architecture("mobilenet_v2_063").width == 0.63
+    assert create_architecture("mobilenet_v2", width=0.63).width == 0.63
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "message"),
+    [
+        ("mobilenet_v3", {}, "'mobilenet_v3' does not exist"),
+        ("mobilenet_v2_1.0", {}, "does not exist"),
+        ("mobilenet_v2_050", {"width": 1.0}, "width=1.0: the name"),
+        ("mobilenet_v1", {"expansion": 6}, "expansion: mobilenet_v1 has no such knob; it has"),
+        ("mobilenet_v2", {"expansoin": 6}, "expansoin: mobilenet_v2 has no such knob"),
+    ],
+)
+def test_a_bad_name_or_knob_is_one_sentence(name, knobs, message):
+    with pytest.raises(UserError, match=message):
+        create_architecture(name, **knobs)
+
+
+def test_a_resolution_is_a_side_or_height_and_width():
+    assert create_architecture("mobilenet_v1", resolution=96).size == (96, 96)
+    wide = create_architecture("mobilenet_v1", resolution=(96, 128))
+    assert wide.size == (96, 128)
+    # Twice the pixels of 96 x 64 in every convolution.
+    narrow = create_architecture("mobilenet_v1", resolution=(96, 64))
+    madds = [count_cost(each).madds - 1024 * 1000 for each in (narrow, wide)]
+    assert madds[1] == 2 * madds[0]
+    with pytest.raises(UserError, match="resolution=0: must be a whole number"):
+        create_architecture("mobilenet_v1", resolution=(96, 0))

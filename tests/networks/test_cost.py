@@ -7,9 +7,9 @@ import jax
 import pytest
 from flax import nnx
 
-from mobilenet.networks.architecture import mobilenet_v1, mobilenet_v2
+from mobilenet.networks.architecture import create_architecture, mobilenet_v1, mobilenet_v2
 from mobilenet.networks.cost import count_cost, walk
-from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.networks.models import MobileNet
 
 # Every published width and resolution, 1000 and 1001 classes, and V1's ablations. Each total was
 # also compared with Keras, torchvision, Gluon or slim where they print one.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
+from mobilenet.factory import create_model
 from mobilenet.networks.architecture import V1_ROWS
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_model
 from mobilenet.runtime.mesh import make_mesh
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from mobilenet.factory import create_model
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.layers import Classifier
-from mobilenet.networks.models import create_model
 
 
 def _classifier():

@@ -9,35 +9,7 @@ import pytest
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.networks.models import create_architecture, create_model, list_models
-
-
-def test_every_listed_model_can_be_made():
-    names = list_models()
-    assert len(names) == 10
-    assert {"mobilenet_v1_025", "mobilenet_v2_140"} <= set(names)
-    for name in names:
-        assert create_architecture(name).width == int(name[-3:]) / 100
-
-
-def test_any_width_has_a_name():
-    assert create_architecture("mobilenet_v2_063").width == 0.63
-    assert create_architecture("mobilenet_v2", width=0.63).width == 0.63
-
-
-@pytest.mark.parametrize(
-    ("name", "knobs", "message"),
-    [
-        ("mobilenet_v3", {}, "'mobilenet_v3' does not exist"),
-        ("mobilenet_v2_1.0", {}, "does not exist"),
-        ("mobilenet_v2_050", {"width": 1.0}, "width=1.0: the name"),
-        ("mobilenet_v1", {"expansion": 6}, "expansion: mobilenet_v1 has no such knob; it has"),
-        ("mobilenet_v2", {"expansoin": 6}, "expansoin: mobilenet_v2 has no such knob"),
-    ],
-)
-def test_a_bad_name_or_knob_is_one_sentence(name, knobs, message):
-    with pytest.raises(UserError, match=message):
-        create_architecture(name, **knobs)
+from mobilenet.factory import create_model
 
 
 def _compiled(model):
@@ -123,3 +95,12 @@ def test_the_seed_decides_the_parameters():
     )
     assert all((a == b).all() for a, b in zip(first, again, strict=True))
     assert any((a != b).any() for a, b in zip(first, other, strict=True))
+
+
+def test_a_profile_names_the_blocks(small):
+    graph, state = nnx.split(small)
+    lowered = jax.jit(lambda state, x: nnx.merge(graph, state)(x)).lower(
+        state, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    )
+    text = lowered.as_text(debug_info=True)
+    assert all(f"/{block.name}/" in text for block in small.architecture.blocks)

@@ -5,8 +5,8 @@ import math
 import random
 
 from configs import cifar10
+from mobilenet.networks.architecture import create_architecture
 from mobilenet.networks.cost import count_cost
-from mobilenet.networks.models import create_architecture
 from mobilenet.runs.finished import Run
 
 _EPOCHS = 12

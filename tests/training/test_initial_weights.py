@@ -3,8 +3,10 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from configs import finetune
 from mobilenet.data.datasets import open_split
@@ -201,3 +203,29 @@ def test_a_run_of_another_network_is_refused(data_dir, first_run):
     config.model.width = 0.5
     with pytest.raises(ConfigError, match=r"config\.model\.width is 0\.25 there and 0\.5 here"):
         _ = _initial_state(config)
+
+
+def test_the_network_of_a_run_scales_pixels_as_its_weights_want_them(test_data, data_dir):
+    name = "mobilenet_v2_1.0_224_torchvision"
+    config = finetune.get_config("smoke")
+    config.data.name, config.data.data_dir, config.data.eval_split = (
+        "stripes",
+        str(data_dir),
+        "test",
+    )
+    config.initial_weights = f"torchvision:{test_data / 'weights' / name / f'{name}.npz'}"
+    config.model.width, config.model.resolution = 1.0, 32
+    initial = InitialWeights.of(config)
+    network = build_experiment(initial.config, open_split(config.data, "train")).network
+    module = nnx.clone(network.module)
+    for tree in initial.load(network):
+        nnx.update(module, tree)
+    module.logits.kernel.set_value(jnp.ones_like(module.logits.kernel[...]))
+    module.eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    # torchvision's docs of the weights: mean [0.485, 0.456, 0.406], std [0.229, 0.224, 0.225].
+    scaled = (pixels / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    features = nnx.jit(lambda module, images: module(images))
+    expected = features(module, jnp.asarray(scaled, jnp.float32))
+    np.testing.assert_allclose(features(module, jnp.asarray(pixels)), expected, rtol=1e-4)
+    assert np.abs(np.asarray(expected)).min() > 0

@@ -224,6 +224,14 @@ def test_training_may_see_another_resolution_than_evaluation(config, tmp_path, m
     assert train(config, tmp_path / "same")["madds"] == result["madds"]
 
 
+def test_images_may_be_wider_than_high(config, tmp_path):
+    config.total_steps = 2
+    config.model.resolution = (16, 24)
+    square = train(config, tmp_path / "wide")["madds"]
+    config.model.resolution = 16
+    assert square > train(config, tmp_path / "square")["madds"]
+
+
 def test_the_step_takes_nothing_that_was_not_sent_on_purpose(config, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "to_devices", lambda batch, _: batch)
     with pytest.raises(Exception, match="Disallowed host-to-device transfer"):

@@ -9,8 +9,8 @@ import optax
 import pytest
 from jax.sharding import AxisType, Mesh
 
+from mobilenet.factory import create_model
 from mobilenet.networks.functional import Functions, split_model
-from mobilenet.networks.models import create_model
 from mobilenet.runs.state import create_state
 from mobilenet.runtime.mesh import replicated, split_over_images, to_devices
 from mobilenet.tasks.choose import choose_task

@@ -7,7 +7,8 @@ import jax
 import pytest
 from flax import nnx
 
-from mobilenet.networks.models import MobileNet, create_architecture
+from mobilenet.networks.architecture import create_architecture
+from mobilenet.networks.models import MobileNet
 from mobilenet.training.optimizer import decay_mask
 
 _GOLDEN = pathlib.Path(__file__).parents[1] / "golden"

@@ -10,8 +10,8 @@ from flax import nnx
 
 from mobilenet import config as base
 from mobilenet.errors import UserError
+from mobilenet.networks.architecture import create_architecture
 from mobilenet.networks.functional import split_model
-from mobilenet.networks.models import create_architecture
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import start_run
 from mobilenet.runs.state import TrainState

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors
 
-from mobilenet.networks.layers import scale_images
+from mobilenet.networks.preprocessing import normalize
 from mobilenet.weights.convert import convert
 from mobilenet.weights.pretrained import load_pretrained
 from mobilenet.weights.targets import TARGETS
@@ -113,9 +113,7 @@ def test_published_weights_on_photographs(
     reference = np.load(test_data / "weights" / "reference_outputs.npz")
     pretrained = load_pretrained(name, f"{source}:{file}")
     own = pretrained.preprocessing
-    images = np.asarray(
-        scale_images(jnp.asarray(reference["images_uint8_224"]), own.mean, own.stddev)
-    )
+    images = np.asarray(normalize(jnp.asarray(reference["images_uint8_224"]), own.mean, own.stddev))
     path = tmp_path / f"x{TARGETS[to].ending}"
     logits = _theirs(to, path, convert(pretrained, to, path), images)
     expected = reference[key][:, -1000:]  # slim's without background

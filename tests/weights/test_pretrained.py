@@ -8,7 +8,8 @@ import pytest
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.networks.models import create_architecture, create_model
+from mobilenet.factory import create_model
+from mobilenet.networks.architecture import create_architecture
 from mobilenet.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV
 from mobilenet.weights.layout import backbone_tensors, classifier_tensors
 from mobilenet.weights.pretrained import load_pretrained

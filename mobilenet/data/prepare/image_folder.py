@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 import tqdm
 
 from mobilenet.data.images import CorruptImageError, decode_with_simplejpeg
-from mobilenet.data.prepare.writer import DatasetWriter, Example, new_dataset_directory
+from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png")

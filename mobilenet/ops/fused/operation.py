@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from mobilenet.networks.blocks import Layer
 from mobilenet.ops.fused.backward import expand_and_convolve_gradient
 from mobilenet.ops.fused.forward import expand_and_convolve
 from mobilenet.ops.fused.geometry import Geometry, make_axis
@@ -29,11 +28,12 @@ class _Operation(NamedTuple):
     epsilon: float
 
 
-def can_fuse(expand: Layer, depthwise: Layer, height: int, width: int) -> bool:
-    """Returns whether the kernels take these layers: whole tiles of channels, and whole strides."""
-    return expand.out_channels % CHANNEL_TILE == 0 and not any(
-        size % depthwise.stride for size in (height, width)
-    )
+def can_fuse(channels: int, stride: int, height: int, width: int) -> bool:
+    """Returns whether the kernels take an expansion to so many channels of images of such a size.
+
+    Tiles of channels, and strides of the depthwise convolution, must be whole.
+    """
+    return channels % CHANNEL_TILE == 0 and not any(size % stride for size in (height, width))
 
 
 def fused_expansion(
@@ -44,15 +44,16 @@ def fused_expansion(
     scale: Float[Array, " d"],
     bias: Float[Array, " d"],
     *,
-    expand: Layer,
-    depthwise: Layer,
+    activation: str,
+    stride: int,
+    dilation: int,
+    norm_activation: str,
     padding: str,
     epsilon: float,
 ) -> tuple[Float[Array, "n h2 w2 d"], Float[Array, " d"], Float[Array, " d"]]:
     """Returns norm(depthwise(activation(x @ kernel + shift))), and the mean and the variance of it.
 
-    The normalisation is over all images and has the depthwise layer's activation. Mean and variance
-    carry no gradient.
+    The normalisation is over all images. Mean and variance carry no gradient.
 
     Args:
       x: images, in the compute type.
@@ -61,17 +62,18 @@ def fused_expansion(
       taps: the depthwise kernel, float32.
       scale: of the normalisation behind it, as `bias`.
       bias: see `scale`.
-      expand: the layer of `kernel`; `can_fuse` holds for it and the next.
-      depthwise: the layer of `taps`.
+      activation: of the expansion; `can_fuse` holds for it.
+      stride: of the depthwise convolution, as `dilation`.
+      dilation: see `stride`.
+      norm_activation: behind the normalisation.
       padding: `same` | `symmetric`, see `mobilenet.ops.padding`.
       epsilon: added to the variance.
     """
     rows, columns = (
-        make_axis(size, count, depthwise.stride, depthwise.dilation, padding)
+        make_axis(size, count, stride, dilation, padding)
         for size, count in zip(x.shape[1:3], taps.shape[:2], strict=True)
     )
-    activations = (expand.activation, depthwise.activation)
-    operation = _Operation(Geometry(rows, columns), *activations, epsilon)
+    operation = _Operation(Geometry(rows, columns), activation, norm_activation, epsilon)
     return _fused(operation, x, kernel, shift, taps, scale, bias)
 
 

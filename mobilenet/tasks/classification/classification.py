@@ -15,11 +15,12 @@ from mobilenet.data.crops import Crop
 from mobilenet.data.datasets import Split
 from mobilenet.data.records import Record, RecordError
 from mobilenet.errors import ConfigError, UserError
+from mobilenet.networks.preprocessing import normalize
 from mobilenet.tasks.backbone import build_backbone
 from mobilenet.tasks.classification import BEST
 from mobilenet.tasks.classification.mixing import Mixture, check_mixing, mix
 from mobilenet.tasks.classification.per_class import Confusions
-from mobilenet.tasks.pixels.augment import make_augment, normalize
+from mobilenet.tasks.pixels.augment import make_augment
 from mobilenet.tasks.task import Batch, HostBatch, Keys, Sums, Task, count_images
 
 # The label of an image that is not to be counted.

@@ -1,6 +1,6 @@
 """What happens to images on the device: random changes in training, and normalisation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -46,16 +46,6 @@ def make_augment(config: ml_collections.ConfigDict) -> Augment:
         return images
 
     return augment
-
-
-def normalize(
-    images: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
-    mean: Sequence[float],
-    stddev: Sequence[float],
-) -> Float[Array, "n h w 3"]:
-    """Returns float32 (images - mean) / stddev, both given per channel in pixel values 0..255."""
-    center, scale = (jnp.asarray(v, jnp.float32)[None, None, None] for v in (mean, stddev))
-    return (images.astype(jnp.float32) - center) / scale
 
 
 def random_flip(images: UInt8[Array, "n h w c"], key: Array) -> UInt8[Array, "n h w c"]:

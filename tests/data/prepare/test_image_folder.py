@@ -15,7 +15,7 @@ from mobilenet import config as base
 from mobilenet.data.datasets import open_split
 from mobilenet.data.prepare import image_folder
 from mobilenet.data.prepare.image_folder import ImageFolderError, prepare_image_folder
-from mobilenet.data.prepare.writer import DatasetExistsError
+from mobilenet.data.writer import DatasetExistsError
 from tests.helpers.toy_dataset import constant, png
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -304,7 +304,7 @@ def test_the_command(tmp_path):
 
 
 def test_large_splits_take_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("mobilenet.data.prepare.writer._SHARD_BYTES", 2000)
+    monkeypatch.setattr("mobilenet.data.writer._SHARD_BYTES", 2000)
     monkeypatch.setattr(image_folder, "_CHUNK", 7)
     files = photos()
     prepare_image_folder(make_folder(tmp_path / "in", files), "photos", tmp_path / "out")

@@ -9,10 +9,9 @@ import pytest
 from flax import nnx
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import mobilenet_v2
-from mobilenet.networks.blocks import Layer
+from mobilenet.networks.architecture import create_architecture, mobilenet_v2
 from mobilenet.networks.initialization import initialize
-from mobilenet.networks.models import BlockModule, MobileNet, create_architecture
+from mobilenet.networks.models import BlockModule, MobileNet
 from mobilenet.ops.activations import ACTIVATIONS
 from mobilenet.ops.depthwise import depthwise_conv
 from mobilenet.ops.fused.operation import can_fuse, fused_expansion
@@ -21,21 +20,24 @@ EPSILON = 1e-3
 CHANNELS, EXPANDED = 8, 32
 
 
-def layers(stride: int, dilation: int, activation: str) -> dict[str, Layer]:
-    expand = Layer("expand", "conv", CHANNELS, EXPANDED, 1, 1, 1, activation)
-    depthwise = Layer("depthwise", "depthwise", EXPANDED, EXPANDED, 3, stride, dilation, activation)
-    return {"expand": expand, "depthwise": depthwise}
+def layers(stride: int, dilation: int, activation: str) -> dict[str, int | str]:
+    return {
+        "activation": activation,
+        "stride": stride,
+        "dilation": dilation,
+        "norm_activation": activation,
+    }
 
 
-def one_by_one(x, kernel, shift, taps, scale, bias, *, expand, depthwise, padding, epsilon):
+def one_by_one(x, kernel, shift, taps, scale, bias, *, padding, epsilon, **layers):
     """The same by XLA's own operations and JAX's own gradients, in the types of the arguments."""
-    activate = ACTIVATIONS[expand.activation]
+    activate = ACTIVATIONS[layers["activation"]]
     expansion = activate(jnp.einsum("nhwc,cd->nhwd", x, kernel) + shift)
     outputs = depthwise_conv(
         expansion,
         taps,
-        stride=depthwise.stride,
-        dilation=depthwise.dilation,
+        stride=layers["stride"],
+        dilation=layers["dilation"],
         padding=padding,
         implementation="conv",
     )
@@ -105,21 +107,20 @@ def test_bfloat16_is_rounded_between_the_layers_only():
 
 
 def test_kernels_take_whole_tiles_and_whole_strides():
-    fits = layers(2, 1, "relu6")
-    assert can_fuse(**fits, height=8, width=6)
-    assert not can_fuse(**fits, height=7, width=6)
-    assert not can_fuse(**fits, height=8, width=7)
-    assert can_fuse(**layers(1, 1, "relu6"), height=7, width=7)
-    narrow = Layer("expand", "conv", 8, 24, 1, 1, 1, "relu6")
-    assert not can_fuse(narrow, fits["depthwise"], height=8, width=6)
+    assert can_fuse(EXPANDED, stride=2, height=8, width=6)
+    assert not can_fuse(EXPANDED, stride=2, height=7, width=6)
+    assert not can_fuse(EXPANDED, stride=2, height=8, width=7)
+    assert can_fuse(EXPANDED, stride=1, height=7, width=7)
+    assert not can_fuse(24, stride=2, height=8, width=6)
 
 
 @pytest.mark.parametrize("width", [0.35, 1.0, 1.4])
 def test_every_published_expansion_fuses(width):
     height = 224 // 2
     for block in mobilenet_v2(width=width).blocks[1:-1]:
-        if block.layers[0].name == "expand":
-            assert can_fuse(*block.layers[:2], height=height, width=height), block.name
+        expand, depthwise = block.layers[:2]
+        if expand.name == "expand":
+            assert can_fuse(expand.out_channels, depthwise.stride, height, height), block.name
         height //= block.stride
 
 

@@ -7,10 +7,11 @@ import pytest
 from jax.sharding import AxisType, Mesh
 
 from mobilenet.errors import ConfigError
+from mobilenet.networks.preprocessing import normalize
 from mobilenet.runtime.mesh import replicated, split_over_images
 from mobilenet.tasks.choose import choose_task
 from mobilenet.tasks.classification.mixing import mix
-from mobilenet.tasks.pixels.augment import normalize, random_flip
+from mobilenet.tasks.pixels.augment import random_flip
 from mobilenet.tasks.pixels.color import distort_color
 from mobilenet.tasks.pixels.erasing import random_erase
 from mobilenet.tasks.task import split_key

@@ -25,7 +25,7 @@ from mobilenet.data.prepare.imagenet.shards import (
 )
 from mobilenet.data.prepare.imagenet.sources import list_source
 from mobilenet.data.prepare.imagenet.workers import Workers
-from mobilenet.data.prepare.writer import DatasetExistsError, image_features, locked_directory
+from mobilenet.data.writer import DatasetExistsError, image_features, locked_directory
 from mobilenet.errors import UserError, os_errors_explained
 
 NAME = "imagenet2012"

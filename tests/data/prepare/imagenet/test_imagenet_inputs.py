@@ -11,7 +11,7 @@ from mobilenet.data.prepare.imagenet import shards
 from mobilenet.data.prepare.imagenet.labels import class_numbers, official_validation_labels
 from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
 from mobilenet.data.prepare.imagenet.tfrecords import _masked_crc
-from mobilenet.data.prepare.writer import DatasetExistsError
+from mobilenet.data.writer import DatasetExistsError
 
 VERSION = pathlib.Path("imagenet2012", "5.1.0")
 

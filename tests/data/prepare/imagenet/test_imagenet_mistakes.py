@@ -7,7 +7,7 @@ import pytest
 import toy_imagenet as toy
 
 from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
-from mobilenet.data.prepare.writer import locked_directory
+from mobilenet.data.writer import locked_directory
 from mobilenet.errors import UserError
 
 

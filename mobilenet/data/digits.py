@@ -5,7 +5,7 @@ import os
 import cv2
 import numpy as np
 
-from mobilenet.data.prepare.writer import (
+from mobilenet.data.writer import (
     DatasetExistsError,
     DatasetWriter,
     Example,
