@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mobilenet.figures.run_groups import TITLES
-from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
+from mobilenet.figures.style import MARKS, PUBLISHED, new_figure, styled
 from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
 from mobilenet.papers.printed import V1_TABLE_2
 from mobilenet.papers.tables import layer_shares
@@ -47,7 +47,7 @@ def _draw_shares(axis: Axes, networks: Sequence[Architecture], column: int) -> N
             [place + shift for place in range(len(shares))],
             shares,
             height=0.36,
-            color=FAMILIES[network.name],
+            color=MARKS[network.name].color,
             hatch="" if shift < 0 else "///",
             edgecolor="white",
             label=TITLES[network.name],

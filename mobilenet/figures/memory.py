@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from mobilenet.figures.run_groups import TITLES
-from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
+from mobilenet.figures.style import MARKS, PUBLISHED, new_figure, styled
 from mobilenet.networks.architecture import Architecture, mobilenet_v1, mobilenet_v2
 from mobilenet.networks.cost import LayerCost, walk
 from mobilenet.papers.printed import V2_TABLE_3
@@ -96,7 +96,7 @@ def _draw_sizes(axis: Axes, networks: Sequence[Architecture]) -> None:
             places,
             heights,
             width=0.38,
-            color=FAMILIES[network.name],
+            color=MARKS[network.name].color,
             hatch="" if shift < 0 else "///",
             edgecolor="white",
             label=TITLES[network.name],
@@ -123,9 +123,9 @@ def _draw_sizes(axis: Axes, networks: Sequence[Architecture]) -> None:
 
 def _draw_blocks(axis: Axes, networks: Sequence[Architecture]) -> None:
     axis.set_title("Input and output of an operation")
-    for network, marker in zip(networks, "so", strict=True):
-        memory = block_memory(network)
-        drawn: dict[str, Any] = {"color": FAMILIES[network.name], "marker": marker}
+    for network in networks:
+        memory, look = block_memory(network), MARKS[network.name]
+        drawn: dict[str, Any] = {"color": look.color, "marker": look.marker}
         each = [block.by_layer for block in memory]
         one = [block.as_one for block in memory]
         title = TITLES[network.name]

@@ -20,7 +20,6 @@ from mobilenet.errors import UserError, os_errors_explained
 # The palette of Okabe and Ito ("Color Universal Design", 2008), told apart by every kind of sight.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, BLACK = "#E69F00", "#000000"
-FAMILIES = {"mobilenet_v1": BLUE, "mobilenet_v2": VERMILLION}
 # What others published has hollow markers in this grey; nothing of ours is grey.
 PUBLISHED = "#6B6B6B"
 
@@ -36,6 +35,12 @@ class Look:
     dashes: Dashes
 
 
+# Of the two families, here and on the page of `report`: V1 is dashed with squares and V2 solid with
+# circles, so that they differ without colours.
+MARKS = {
+    "mobilenet_v1": Look(BLUE, "s", "--"),
+    "mobilenet_v2": Look(VERMILLION, "o", "-"),
+}
 LOOKS = (
     Look(BLUE, "o", "-"),
     Look(VERMILLION, "s", (0, (5, 2))),

@@ -15,7 +15,7 @@ from mobilenet.figures.run_groups import (
     describe_seeds,
     key_of,
 )
-from mobilenet.figures.style import FAMILIES, PUBLISHED, new_figure, styled
+from mobilenet.figures.style import MARKS, PUBLISHED, new_figure, styled
 from mobilenet.papers.imagenet import SLIM_V1, SLIM_V2, V2_TABLE_4, Published, published_by
 from mobilenet.runs.finished import Run
 from mobilenet.runs.groups import Group
@@ -24,9 +24,6 @@ X_LABELS = {"madds": "Multiply-adds (millions)", "params": "Parameters (millions
 
 # The dataset whose accuracies the published ones can be compared with.
 _IMAGENET = ("imagenet2012", "validation")
-# V1 is dashed with squares and V2 solid with circles, so that they differ without colours.
-_MARKERS = {"mobilenet_v1": "s", "mobilenet_v2": "o"}
-_DASHES = {"mobilenet_v1": "--", "mobilenet_v2": "-"}
 _OTHERS = {"ShuffleNet": "^", "NasNet-A": "D"}
 # What moves a point.
 _SIZES = ("model.width", "model.resolution")
@@ -217,7 +214,7 @@ def _draw_points(
     axis: Axes, points: Sequence[Point], x: str, *, labelled: bool, published: bool = False
 ) -> None:
     for line in join(points, x):
-        color = PUBLISHED if published else FAMILIES[line.family]
+        color = PUBLISHED if published else MARKS[line.family].color
         spreads = [point.spread or 0.0 for point in line.points]
         title = TITLES[line.family]
         axis.errorbar(
@@ -225,9 +222,9 @@ def _draw_points(
             [point.top1 for point in line.points],
             yerr=spreads if any(spreads) else None,
             color=color,
-            marker=_MARKERS[line.family],
+            marker=MARKS[line.family].marker,
             markerfacecolor="white" if published else color,
-            linestyle=_DASHES[line.family],
+            linestyle=MARKS[line.family].dashes,
             linewidth=0.9 if published else 1.5,
             label=f"{title}, published" if published else title,
         )

@@ -1,33 +1,69 @@
-"""The page: one file that holds its style, its script and its data, and loads nothing."""
+"""The page: one file that holds Plotly, its data and its style, and loads nothing."""
 
 import base64
 import hashlib
 import html
-import importlib.resources
-import json
 import os
 import pathlib
-import string
-from collections.abc import Sequence
-from typing import Any
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+from plotly.offline import get_plotlyjs
 
 from mobilenet.errors import os_errors_explained
-from mobilenet.report.data import IMAGENET, datasets, group_data
-from mobilenet.report.published import published_data
-from mobilenet.report.table import table_html
+from mobilenet.report.charts import devices_of, draw_curves, draw_tradeoff, score_of
+from mobilenet.report.text import (
+    format_millions,
+    format_spread,
+    format_value,
+    joined,
+    label,
+    network,
+    short_names,
+)
 from mobilenet.runs.finished import Run
 from mobilenet.runs.groups import Group, group_runs
+from mobilenet.runs.run_directory import flatten
+from mobilenet.runtime.formatting import describe_name, format_duration
 from mobilenet.runtime.whole_file import whole_file
 
-_STYLES = ("chart.css", "page.css")  # what print changes comes last
-_SCRIPTS = ("chart.js", "tradeoff.js", "details.js", "table.js", "page.js")
+# The published accuracies are those of this dataset.
+_IMAGENET = "imagenet2012"
+# Paths belong to one machine, and each run has a seed of its own.
+_LEFT_OUT = ("data.data_dir", "seed")
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }
+table { border-collapse: collapse; } th, td { padding: .25em .8em; text-align: left; }
+th { border-bottom: 1px solid; cursor: pointer; } td { white-space: nowrap; }
+td.number { text-align: right; }
+dl { display: grid; grid-template-columns: max-content auto; gap: 0 1em; } dd { margin: 0; }
+.scroll { overflow-x: auto; } pre { white-space: pre-wrap; }
+"""
+# Draws what the page holds as data, and sorts the table by the column of a heading.
+_SCRIPT = """
+for (const data of document.querySelectorAll("script[type='application/json']")) {
+  const { data: traces, layout } = JSON.parse(data.textContent);
+  Plotly.newPlot(data.dataset.chart, traces, layout, { responsive: true, displaylogo: false });
+}
+for (const heading of document.querySelectorAll("th")) {
+  heading.addEventListener("click", () => {
+    const body = heading.closest("table").tBodies[0], column = heading.cellIndex;
+    const value = (row) => row.cells[column].dataset.number ?? row.cells[column].textContent;
+    const sign = heading.ariaSort === "ascending" ? -1 : 1;
+    for (const other of heading.parentNode.cells) other.ariaSort = null;
+    heading.ariaSort = sign === 1 ? "ascending" : "descending";
+    const order = (a, b) => sign * value(a).localeCompare(value(b), "en", { numeric: true });
+    body.append(...[...body.rows].sort(order));
+  });
+}
+"""
 
 
 def write_page(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
     """Writes the page of some runs, whole or not at all.
 
     Raises:
-      UserError: the file cannot be written.
+      UserError: the file cannot be written, or the runs have different scores.
     """
     text = build_page(runs)
     path = pathlib.Path(path)
@@ -38,68 +74,133 @@ def write_page(runs: Sequence[Run], path: str | os.PathLike[str]) -> None:
 
 
 def build_page(runs: Sequence[Run]) -> str:
-    """Returns the HTML of the page for some runs, at least one."""
+    """Returns the HTML of the page for some runs, at least one.
+
+    Raises:
+      UserError: the runs have different scores.
+    """
     groups = group_runs(runs)
-    data = group_data(groups)
-    script = "".join(map(_read, _SCRIPTS))
-    return string.Template(_read("page.html")).substitute(
-        policy=_policy(script),
-        title=html.escape(f"MobileNet on {_joined(datasets(groups))}"),
-        summary=html.escape(_summary(groups)),
-        hardware=html.escape(_hardware(groups)),
-        note=html.escape(_published_note(datasets(groups))),
-        checked=" checked" if datasets(groups) == [IMAGENET] else "",
-        table=table_html(groups, data),
-        style="".join(map(_read, _STYLES)),
-        script=script,
-        data=_json({"groups": data, "published": published_data()}),
+    score = score_of(groups)
+    datasets = list(dict.fromkeys(str(group.runs[0].key("data.name")) for group in groups))
+    charts = {
+        "tradeoff": draw_tradeoff(groups, show_published=datasets == [_IMAGENET]),
+        "evaluation": draw_curves(groups, score, "eval"),
+        "loss": draw_curves(groups, "loss", "train"),
+    }
+    data = "\n".join(
+        f'<script type="application/json" data-chart="{name}">{_escape(chart.to_json())}</script>'
+        for name, chart in charts.items()
     )
+    title = f"MobileNet on {joined(datasets)}"
+    scripts = [get_plotlyjs(), _SCRIPT]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>{_STYLE}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+<p>{html.escape(_summary(groups, score))}</p>
+<h2>Accuracy and cost</h2>
+<p>Bars are one standard deviation to each side. Lines join points that differ in resolution only.
+{html.escape(_published_note(datasets))}</p>
+<div id="tradeoff"></div>
+<h2>Results</h2>
+<div class="scroll">{_table(groups, score)}</div>
+<h2>{html.escape(describe_name(score))} in training</h2>
+<p>Each run of a configuration is a line. A click on the legend shows or hides it.</p>
+<div id="evaluation"></div>
+<h2>Loss in training</h2>
+<div id="loss"></div>
+<h2>Configurations</h2>
+{"".join(map(_details, groups))}
+{data}
+{"".join(f"<script>{script}</script>" for script in scripts)}
+</body>
+</html>
+"""
 
 
-def _summary(groups: Sequence[Group]) -> str:
+def _summary(groups: Sequence[Group], score: str) -> str:
     runs = [run for group in groups for run in group.runs]
-    splits = dict.fromkeys(str(run.result["split"]) for run in runs)
     return (
-        f"{_counted(len(groups), 'configuration')}, {_counted(len(runs), 'run')}. Top-1 is that of "
-        f"the last step's weights on the whole {_joined(splits)} split, as mean ± standard "
-        "deviation over seeds."
+        f"{_counted(len(groups), 'configuration')}, {_counted(len(runs), 'run')}. "
+        f"{describe_name(score).capitalize()} is that of the last step's weights on the whole "
+        f"{joined([str(run.result['split']) for run in runs])} split, as mean ± standard deviation "
+        f"over seeds. Ran on {'; '.join(dict.fromkeys(map(devices_of, runs)))}."
     )
 
 
-def _hardware(groups: Sequence[Group]) -> str:
-    """Returns what the runs ran on, because times mean nothing without it."""
-    found = dict.fromkeys(_device(run) for group in groups for run in group.runs)
-    return f"Ran on {'; '.join(found)}."
-
-
-def _device(run: Run) -> str:
-    start = run.environment["starts"][-1]
-    devices, cpu = start["devices"], start["cpu"]
-    if devices["platform"] == "cpu":
-        return f"{_counted(cpu['cores'] or 0, 'core')} of {cpu['model'] or 'an unknown processor'}"
-    return f"{devices['count']} x {devices['kind']}"
-
-
-def _published_note(names: Sequence[str]) -> str:
-    others = [name for name in names if name != IMAGENET]
+def _published_note(datasets: Sequence[str]) -> str:
+    others = [name for name in datasets if name != _IMAGENET]
     if not others:
         return "Published accuracies carry their source."
-    which = "These runs are on" if len(others) == len(names) else "Some of these runs are on"
-    return f"{which} {_joined(others)}: accuracies on ImageNet do not compare with theirs."
+    which = "These runs are" if len(others) == len(datasets) else "Some of these runs are"
+    return f"{which} on {joined(others)}: accuracies on ImageNet do not compare with theirs."
 
 
-def _policy(script: str) -> str:
-    # Nothing is loaded, and no script runs but ours, whatever the names of runs hold.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def _table(groups: Sequence[Group], score: str) -> str:
+    """One row for each group: its score, costs and time, and what makes it another one."""
+    names = short_names(list(groups[0].overrides)) or {"": "network"}
+    heads = [f"{describe_name(score)} (%)", "seeds", "MAdds (M)", "params (M)", "time"]
+    rows = []
+    for group in groups:
+        madds, params, seconds = (group.mean(key) for key in ("madds", "params", "seconds"))
+        cells = [
+            _cell(format_spread(group, score), group.mean(score)),
+            _cell(str(len(group.runs)), len(group.runs)),
+            _cell(format_millions(madds), madds),
+            _cell(format_millions(params), params),
+            _cell(format_duration(seconds), seconds),
+        ]
+        values = list(group.overrides.values()) or [network(group)]
+        cells += [_cell(format_value(value), value) for value in values]
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in [*heads, *names.values()])
+    body = "\n".join(rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def _cell(text: str, value: object) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = f' class="number" data-number="{value!r}"' if is_number else ""
+    return f"<td{number}>{html.escape(text)}</td>"
+
+
+def _details(group: Group) -> str:
+    config = {k: format_value(v) for k, v in flatten(group.config).items() if k not in _LEFT_OUT}
+    runs = []
+    for run in group.runs:
+        start = run.environment["starts"][-1]
+        command = shlex.join(start.get("command", ()))
+        runs.append(f"{run.name}: {devices_of(run)}\n{command}".strip())
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "img-src data:"
+        f"<details><summary>{html.escape(label(group))}</summary>"
+        f"<pre>{html.escape(chr(10).join(runs))}</pre>{_definitions(config)}</details>\n"
     )
 
 
-def _json(value: Any) -> str:
+def _definitions(values: Mapping[str, str]) -> str:
+    pairs = (f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in values.items())
+    return f"<dl>{''.join(pairs)}</dl>"
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    # Nothing is loaded, and no script runs but ours, whatever the names of runs hold.
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
+    )
+
+
+def _escape(text: str) -> str:
     # An HTML parser ends a script at `</script` and reads `<!--` as well, inside strings too.
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -107,12 +208,3 @@ def _json(value: Any) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def _joined(names: Sequence[str] | dict[str, None]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _read(name: str) -> str:
-    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,25 +1,39 @@
-"""Numbers and values of configs as the page shows them."""
+"""Groups of runs in words, and the values of their configs as the page shows them."""
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from mobilenet.runtime.formatting import format_duration
+from mobilenet.runs.groups import Group
+from mobilenet.runtime.formatting import format_size
 
 
-def finite(value: float | None) -> float | None:
-    """Returns the value, or None for what JSON cannot hold."""
-    return value if value is not None and math.isfinite(value) else None
+def label(group: Group) -> str:
+    """Returns what makes a group another one, or its network where there is only one."""
+    return describe(group) or network(group)
 
 
-def percent(share: float | None) -> float | None:
-    """Returns a share in percent; None for what is not finite."""
-    return None if share is None else finite(100 * share)
+def describe(group: Group) -> str:
+    """Returns the keys in which groups differ, with this one's values: `width 0.5, model ...`."""
+    names = short_names(list(group.overrides))
+    return ", ".join(f"{names[key]} {format_value(v)}" for key, v in group.overrides.items())
 
 
-def format_percent(value: float | None) -> str:
-    """Returns a number of percent without its sign: `75.66`."""
-    return "not finite" if value is None else f"{value:.2f}"
+def network(group: Group) -> str:
+    """Returns the network in a few words, such as `mobilenet_v2 0.5, 32 pixels`."""
+    name, width, resolution = (
+        group.runs[0].key(f"model.{key}") for key in ("name", "width", "resolution")
+    )
+    return f"{name} {format_value(width)}, {format_size(resolution)} pixels"
+
+
+def format_spread(group: Group, metric: str) -> str:
+    """Returns a mean in percent with its standard deviation over seeds: `75.66 ± 0.42`."""
+    mean, stddev = group.mean(metric), group.stddev(metric)
+    if not math.isfinite(mean):
+        return "not finite"
+    return f"{100 * mean:.2f}" + ("" if stddev is None else f" ± {100 * stddev:.2f}")
 
 
 def format_millions(count: float) -> str:
@@ -29,11 +43,6 @@ def format_millions(count: float) -> str:
         return "0"
     decimals = max(0, 2 - math.floor(math.log10(abs(millions))))
     return f"{millions:,.{decimals}f}"
-
-
-def format_time(seconds: float | None) -> str:
-    """Returns a duration such as `4 min 09 s`."""
-    return "not finite" if seconds is None else format_duration(seconds)
 
 
 def format_value(value: Any) -> str:
@@ -57,6 +66,12 @@ def short_names(keys: list[str]) -> dict[str, str]:
     return {
         key: name if list(short.values()).count(name) == 1 else key for key, name in short.items()
     }
+
+
+def joined(names: Sequence[str]) -> str:
+    """Returns names as a sentence has them: `a, b and c`."""
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _last_part(key: str) -> str:

@@ -1,0 +1,83 @@
+"""Numbers and values of configs in words."""
+
+import dataclasses
+import math
+
+import pytest
+from synthetic_runs import make_run
+
+from mobilenet.report.text import (
+    format_millions,
+    format_spread,
+    format_value,
+    joined,
+    label,
+    short_names,
+)
+from mobilenet.runs.groups import group_runs
+
+
+def test_a_spread_is_over_seeds():
+    runs = [
+        dataclasses.replace(make_run(seed=seed), result={"top1": top1})
+        for seed, top1 in ((2, 0.53), (0, 0.50), (1, 0.53))
+    ]
+    # Deviations of -2, 1 and 1: the root of (4 + 1 + 1) / 2.
+    (group,) = group_runs(runs)
+    assert format_spread(group, "top1") == "52.00 ± 1.73"
+    (alone,) = group_runs(runs[:1])
+    assert format_spread(alone, "top1") == "53.00"
+    (diverged,) = group_runs([dataclasses.replace(runs[0], result={"top1": math.nan})])
+    assert format_spread(diverged, "top1") == "not finite"
+
+
+def test_a_group_is_called_by_what_differs_or_by_its_network():
+    groups = group_runs([make_run(data="a", width=0.5), make_run(data="b", width=1.0)])
+    assert [label(group) for group in groups] == ["data a, width 0.5", "data b, width 1"]
+    (group,) = group_runs([make_run(width=0.5)])
+    assert label(group) == "mobilenet_v2 0.5, 32 pixels"
+
+
+def test_short_names_keep_apart_what_would_be_equal():
+    keys = ["model.name", "data.name", "model.width", "evaluation.batch_size", "batch_size"]
+    assert short_names(keys) == {
+        "model.name": "model",
+        "data.name": "data",
+        "model.width": "width",
+        "evaluation.batch_size": "evaluation.batch_size",
+        "batch_size": "batch_size",
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (300_790_000, "301"),
+        (15_300_000_000, "15,300"),
+        (2_236_682, "2.24"),
+        (531, "0.000531"),
+        (0, "0"),
+    ],
+)
+def test_millions_have_three_digits(count, text):
+    assert format_millions(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "None"),
+        (True, "True"),
+        (0.1 + 0.2, "0.3"),
+        (4e-5, "4e-05"),
+        (1.0, "1"),
+        ("same", "same"),
+        ([0.05, 1.0], "(0.05, 1)"),
+    ],
+)
+def test_values_read_as_on_the_command_line(value, text):
+    assert format_value(value) == text
+
+
+def test_names_are_joined_once_each():
+    assert joined(["a", "b", "a", "c"]) == "a, b and c"
