@@ -5,7 +5,7 @@ import math
 import random
 
 from configs import cifar10
-from mobilenet.networks.architecture import create_architecture
+from mobilenet.networks.architecture import architecture_of
 from mobilenet.networks.cost import count_cost
 from mobilenet.runs.finished import Run
 
@@ -21,8 +21,7 @@ def make_run(name="run", *, seed=0, model="mobilenet_v2", data="cifar10", **knob
     config.model.name = model
     config.model.update(knobs)
     plain = config.to_dict()
-    knobs = {k: v for k, v in plain["model"].items() if k != "name" and v is not None}
-    cost = count_cost(create_architecture(model, num_classes=10, **knobs))
+    cost = count_cost(architecture_of(config.model, 10))
     chance = random.Random(f"{model} {knobs} {seed}")
     final = 0.3 + 0.07 * math.log10(cost.madds / 1e5) * (2 if model == "mobilenet_v2" else 1.8)
     final += chance.gauss(0, 0.006)
