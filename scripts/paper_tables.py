@@ -11,8 +11,9 @@ import textwrap
 
 from absl import flags
 
+from mobilenet.papers.compare import Cell, Verdict
 from mobilenet.papers.printed import LEFT_OUT
-from mobilenet.papers.tables import Cell, Table, Verdict, build_tables
+from mobilenet.papers.tables import Table, build_tables
 from mobilenet.runtime.entry_point import run
 from mobilenet.runtime.formatting import format_table
 

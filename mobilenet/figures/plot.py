@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 
 from mobilenet.errors import UserError
 from mobilenet.figures import (
-    bottleneck,
+    ablations,
     cost_breakdown,
     expansion,
     memory,
     relu_embedding,
-    shortcut,
     tradeoff,
 )
 from mobilenet.figures.style import check_ending, save_figure
@@ -39,8 +38,8 @@ def _activations(runs: Sequence[str], **options: Any) -> Figure:
 # The function that draws each figure, and the flags that it reads.
 FIGURES: dict[str, tuple[Callable[..., Figure], tuple[str, ...]]] = {
     "tradeoff": (_of_runs(tradeoff.draw), ("runs", "x", "published")),
-    "bottleneck": (_of_runs(bottleneck.draw), ("runs",)),
-    "shortcut": (_of_runs(shortcut.draw), ("runs",)),
+    "bottleneck": (_of_runs(ablations.draw_bottleneck), ("runs",)),
+    "shortcut": (_of_runs(ablations.draw_shortcut), ("runs",)),
     "expansion": (_of_runs(expansion.draw), ("runs",)),
     "relu_embedding": (relu_embedding.draw, ("seed",)),
     "activations": (_activations, ("runs", "num_images", "data_dir")),

@@ -15,7 +15,7 @@ class Value:
     """One value of a paper's table.
 
     `reason` says why ours is another one, and is empty where ours agrees. `counting` names the way
-    to count (`paper_tables.COUNTINGS`) that does give the printed value, if one is known.
+    to count (`papers.compare.COUNTINGS`) that does give the printed value, if one is known.
     """
 
     printed: str

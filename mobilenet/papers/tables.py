@@ -6,58 +6,23 @@ V1 is arXiv 1704.04861, V2 is arXiv 1801.04381. All of ours is summed from
 """
 
 import dataclasses
-import enum
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from mobilenet.errors import UserError
 from mobilenet.networks.architecture import ARCHITECTURES, Architecture, mobilenet_v1, mobilenet_v2
 from mobilenet.networks.blocks import ConvRow
 from mobilenet.networks.cost import LayerCost, count_cost, walk
 from mobilenet.papers import printed as published
+from mobilenet.papers.compare import Cell, make_cell, printed_alone
 from mobilenet.papers.printed import CostRow, ShareRow, Value
-
-# Ours counts every trainable parameter and the multiply-adds of all convolutions and of the
-# classifier. Where a paper counted in another way, its value names that way.
-COUNTINGS = {
-    "kernels": "when only kernels are counted",
-    "no_norm": "without the scales and offsets of BatchNorm",
-    "no_classifier": "without the classifier",
-    "size_before": "with the channels after a block at the size before its stride",
-}
 
 _BYTES = 2  # V2 table 3: 16-bit activations
 _MILLION = 1_000_000
 
 _Quantity = Callable[[LayerCost, str], int]  # of a layer, by a key of COUNTINGS or ""
-
-
-class Verdict(enum.StrEnum):
-    AGREES = "agrees"  # ours rounded to the printed digits is the printed value
-    TRUNCATED = "truncated"  # ours cut off after the printed digits is
-    EXPLAINED = "explained"  # ours is not, but is when counted in the way that the note names
-    DIFFERS = "differs"  # ours is not
-    NOT_COMPARED = "not compared"  # one of the two is missing
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One value of a table; empty strings where there is none.
-
-    `ours` has a digit more than `published`; `exact` is all of it, and None for words.
-    `explanation` is ours in the way of counting that agrees, and `counting` says which that is.
-    `note` is the reason of a difference.
-    """
-
-    ours: str
-    exact: float | None
-    published: str
-    verdict: Verdict
-    note: str = ""
-    explanation: str = ""
-    counting: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,71 +54,6 @@ def build_tables(names: Sequence[str] = ()) -> list[Table]:
     return [_BUILDERS[name]() for name in names or _BUILDERS]
 
 
-def compare(ours: Decimal, printed: str, *, zeros_count: bool = True) -> Verdict:
-    """Says whether ours agrees with a printed number to its last digit.
-
-    Args:
-      ours: in the unit of the printed number.
-      printed: digits, perhaps with a point.
-      zeros_count: False takes zeros at the end of a whole number for rounding, beyond its first
-        two digits: 1600 then stands for 1550 to 1650.
-    """
-    target = Decimal(printed)
-    step = Decimal(1).scaleb(int(target.as_tuple().exponent))
-    if not zeros_count:
-        zeros = len(printed) - len(printed.rstrip("0"))
-        step = step.scaleb(max(0, min(zeros, len(printed) - 2)))
-    for rounding, verdict in ((ROUND_HALF_UP, Verdict.AGREES), (ROUND_DOWN, Verdict.TRUNCATED)):
-        if (ours / step).to_integral_value(rounding) * step == target:
-            return verdict
-    return Verdict.DIFFERS
-
-
-def _cell(
-    value: Value, amount: Callable[[str], Decimal | str], *, zeros_count: bool = True
-) -> Cell:
-    """Sets ours beside a value.
-
-    Args:
-      value: as printed; "-" and letters that stand for any number are not compared.
-      amount: ours for a key of `COUNTINGS`, and for the empty string in our own way.
-      zeros_count: as in `compare`.
-    """
-
-    def judge(ours: Decimal | str) -> Verdict:
-        if isinstance(ours, Decimal):
-            return compare(ours, value.printed, zeros_count=zeros_count)
-        return Verdict.AGREES if ours == value.printed else Verdict.DIFFERS
-
-    ours = amount("")
-    if value.printed in ("-", "k"):
-        return Cell(str(ours), None, value.printed, Verdict.NOT_COMPARED)
-    verdict, shown = judge(ours), _show(ours, judge, value.printed)
-    exact = float(ours) if isinstance(ours, Decimal) else None
-    if verdict is not Verdict.DIFFERS:
-        return Cell(shown, exact, value.printed, verdict)
-    note = value.reason or "Unexplained."
-    if value.counting:
-        other = amount(value.counting)
-        again = judge(other)
-        if again is not Verdict.DIFFERS:
-            explanation = _show(other, judge, value.printed)
-            explanation += " (truncated)" if again is Verdict.TRUNCATED else ""
-            words = COUNTINGS[value.counting]
-            return Cell(shown, exact, value.printed, Verdict.EXPLAINED, note, explanation, words)
-    return Cell(shown, exact, value.printed, verdict, note)
-
-
-def _show(ours: Decimal | str, judge: Callable[[Decimal | str], Verdict], printed: str) -> str:
-    """Ours with a digit more than the paper prints, or as many as it takes to see the verdict."""
-    if isinstance(ours, str):
-        return ours
-    digits = len(printed.partition(".")[2]) + 1
-    while judge(shown := round(ours, digits)) is not judge(ours):
-        digits += 1
-    return str(shown)
-
-
 def _params(layer: LayerCost, counting: str) -> int:
     # Scales and offsets are as many as moving means and variances.
     norm = layer.statistics if counting in ("kernels", "no_norm") else 0
@@ -178,8 +78,8 @@ def _cost_rows(
             return Decimal(sum(quantity(layer, counting) for layer in layers)) / _MILLION
 
         cells = (
-            _cell(printed.madds, functools.partial(amount, _madds)),
-            _cell(printed.params, functools.partial(amount, _params)),
+            make_cell(printed.madds, functools.partial(amount, _madds)),
+            make_cell(printed.params, functools.partial(amount, _params)),
         )
         return Row(printed.label, cells)
 
@@ -222,7 +122,7 @@ def _v1_layers() -> Table:
 
 def _text_cells(values: Sequence[Value], ours: Sequence[str]) -> tuple[Cell, ...]:
     def cell(value: Value, words: str) -> Cell:
-        return _cell(value, lambda _: words)
+        return make_cell(value, lambda _: words)
 
     return tuple(map(cell, values, ours))
 
@@ -232,7 +132,7 @@ def _v1_shares() -> Table:
     shares = {counting: layer_shares(mobilenet_v1(), counting) for counting in ("", "kernels")}
 
     def cell(printed: ShareRow, value: Value, column: int) -> Cell:
-        return _cell(value, lambda counting: shares[counting][printed.label][column])
+        return make_cell(value, lambda counting: shares[counting][printed.label][column])
 
     rows = [
         Row(printed.label, (cell(printed, printed.madds, 0), cell(printed, printed.params, 1)))
@@ -358,8 +258,8 @@ def _v2_memory() -> Table:
             assert size is not None
             return str(largest_activations(architecture, counting)[size])
 
-        first = _cell(values[0], widest) if values[0] else _theirs(None)
-        return first, _cell(values[1], amount, zeros_count=False)
+        first = make_cell(values[0], widest) if values[0] else printed_alone(None)
+        return first, make_cell(values[1], amount, zeros_count=False)
 
     rows = []
     for line in published.V2_TABLE_3:
@@ -369,7 +269,7 @@ def _v2_memory() -> Table:
             for cell in cells(network, line.size, values)
         )
         label = "largest" if line.size is None else f"{line.size}x{line.size}"
-        rows.append(Row(label, (*ours, *map(_theirs, line.shufflenet))))
+        rows.append(Row(label, (*ours, *map(printed_alone, line.shufflenet))))
     peaks = " and ".join(f"{count_cost(x).peak_activation_bytes / 1000:.1f}" for x in networks)
     return Table(
         "v2_3",
@@ -389,10 +289,6 @@ def _v2_memory() -> Table:
             "ShuffleNet (2x, g=3) is the paper's alone, none of ours.",
         ),
     )
-
-
-def _theirs(value: Value | None) -> Cell:
-    return Cell("", None, value.printed if value else "", Verdict.NOT_COMPARED)
 
 
 _BUILDERS: dict[str, Callable[[], Table]] = {

@@ -8,7 +8,8 @@ import pytest
 
 from mobilenet.errors import UserError
 from mobilenet.papers import printed as published
-from mobilenet.papers.tables import Verdict, build_tables, compare
+from mobilenet.papers.compare import Verdict, compare
+from mobilenet.papers.tables import build_tables
 
 _ROOT = pathlib.Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ import pytest
 from figure_runs import make_run
 
 from mobilenet.errors import UserError
-from mobilenet.figures import bottleneck, shortcut
+from mobilenet.figures.ablations import draw_bottleneck, draw_shortcut
 from mobilenet.figures.curves import gather
 from mobilenet.runs.groups import group_runs
 
@@ -37,7 +37,7 @@ def test_runs_without_a_common_evaluation_are_one_sentence():
 
 
 def test_bottleneck_draws_one_line_and_one_band_for_each_kind():
-    figure = bottleneck.draw(_runs("linear", "relu6"))
+    figure = draw_bottleneck(_runs("linear", "relu6"))
     whole, end = figure.axes
     for axis in (whole, end):
         assert [line.get_label() for line in axis.lines] == ["linear", "ReLU6"]
@@ -55,7 +55,7 @@ def test_bottleneck_draws_one_line_and_one_band_for_each_kind():
 
 def test_bottleneck_names_the_shortcut_where_that_differs_too():
     runs = _runs("linear", "relu6") + _runs("linear", "relu6", model__shortcut="none")
-    assert [line.get_label() for line in bottleneck.draw(runs).axes[0].lines] == [
+    assert [line.get_label() for line in draw_bottleneck(runs).axes[0].lines] == [
         "linear, with shortcut",
         "ReLU6, with shortcut",
         "linear, no shortcut",
@@ -65,7 +65,7 @@ def test_bottleneck_names_the_shortcut_where_that_differs_too():
 
 def test_a_single_seed_has_no_band():
     runs = [make_run(0.5), make_run(0.4, model__bottleneck="relu6")]
-    figure = bottleneck.draw(runs)
+    figure = draw_bottleneck(runs)
     assert [len(axis.collections) for axis in figure.axes] == [0, 0]
     assert "bands" not in figure.get_supxlabel()
 
@@ -73,32 +73,36 @@ def test_a_single_seed_has_no_band():
 def test_shortcut_draws_the_linear_runs_alone():
     runs = _runs("bottleneck", "expansion", "none", name="model__shortcut")
     runs += _runs("bottleneck", "none", name="model__shortcut", model__bottleneck="relu6")
-    lines = shortcut.draw(runs).axes[0].lines
+    lines = draw_shortcut(runs).axes[0].lines
     labels = ["between bottlenecks", "between expansions", "no shortcut"]
     assert [line.get_label() for line in lines] == labels
 
 
 def test_a_default_counts_as_its_kind():
     runs = [make_run(0.5), make_run(0.6, model__shortcut="none", model__bottleneck="linear")]
-    lines = shortcut.draw(runs).axes[0].lines
+    lines = draw_shortcut(runs).axes[0].lines
     assert [line.get_label() for line in lines] == ["between bottlenecks", "no shortcut"]
 
 
 @pytest.mark.parametrize(
-    ("figure", "runs", "message"),
+    ("draw", "runs", "message"),
     [
-        (bottleneck, _runs("linear"), r"All runs have model\.bottleneck=linear, and bottleneck"),
-        (shortcut, _runs("linear"), r"All runs have model\.shortcut=bottleneck, and shortcut"),
-        (shortcut, _runs("relu6"), "None of the runs has linear bottlenecks"),
         (
-            bottleneck,
+            draw_bottleneck,
+            _runs("linear"),
+            r"All runs have model\.bottleneck=linear, and bottleneck",
+        ),
+        (draw_shortcut, _runs("linear"), r"All runs have model\.shortcut=bottleneck, and shortcut"),
+        (draw_shortcut, _runs("relu6"), "None of the runs has linear bottlenecks"),
+        (
+            draw_bottleneck,
             _runs("linear") + _runs("relu6", model__width=1.0),
             r"differ in model\.width \(0\.5, 1\.0\)",
         ),
-        (shortcut, [make_run(0.5, model__name="mobilenet_v1")], "is of MobileNetV2"),
+        (draw_shortcut, [make_run(0.5, model__name="mobilenet_v1")], "is of MobileNetV2"),
     ],
 )
-def test_runs_that_do_not_fit_are_one_sentence(figure, runs, message):
+def test_runs_that_do_not_fit_are_one_sentence(draw, runs, message):
     with pytest.raises(UserError, match=message) as raised:
-        figure.draw(runs)
+        draw(runs)
     assert "\n" not in str(raised.value)
