@@ -104,7 +104,7 @@ def join(points: Sequence[Point], x: str) -> list[Line]:
         return str(point.resolution)
 
     lines = []
-    for family in dict.fromkeys(point.family for point in points):
+    for family in MARKS:
         own = [point for point in points if point.family == family]
         first, second = (by_width, by_resolution) if x == "madds" else (by_resolution, by_width)
         joined = _joined(own, first, x)

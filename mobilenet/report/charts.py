@@ -3,27 +3,31 @@
 import html
 import math
 import statistics
+import textwrap
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from mobilenet.errors import UserError
+from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import LOOKS, MARKS, PUBLISHED, Look
-from mobilenet.papers.imagenet import read_published
-from mobilenet.report.text import describe, format_millions, format_spread, label, network
-from mobilenet.runs.finished import Run
+from mobilenet.papers.imagenet import Published, read_published
+from mobilenet.report.text import format_millions, format_spread, short_label, width_of
 from mobilenet.runs.groups import Group
 from mobilenet.runtime.formatting import describe_name, format_duration
 
 # More points than a curve has pixels only make the page heavy.
 _MOST_POINTS = 300
-# With more configurations than this, a click on the legend shows curves, one after the other.
+# With more configurations than this, the best one is shown, and others at a click on the legend.
 _MOST_CURVES = 6
 # Plotly's words for matplotlib's markers.
 _SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down",
     "P": "cross",
 }  # fmt: skip
+# What a name is broken at, so that a legend leaves its chart some room.
+_LEGEND_WIDTH = 34
+_TICKS = [digit * 10.0**power for power in range(-5, 6) for digit in (1, 2, 5)]
 _X = {"madds": "multiply-adds (millions)", "params": "parameters (millions)"}
 
 
@@ -48,26 +52,31 @@ def draw_tradeoff(groups: Sequence[Group], *, show_published: bool) -> go.Figure
     over seeds. `show_published` draws what was published at once, else a click on its legend does.
     """
     score, figure = score_of(groups), go.Figure()
-    lines: dict[str, list[Group]] = {}
-    for group in groups:
+    lines: dict[str, list[tuple[int, Group]]] = {}
+    for number, group in enumerate(groups, start=1):
         if math.isfinite(group.mean(score)):
             others = [(k, v) for k, v in group.overrides.items() if k != "model.resolution"]
-            lines.setdefault(repr((group.runs[0].key("model.name"), others)), []).append(group)
+            lines.setdefault(repr((_family(group), others)), []).append((number, group))
     families = set()
-    for line in lines.values():
-        line = sorted(line, key=lambda group: group.mean("madds"))
-        family = line[0].runs[0].key("model.name")
-        look = MARKS.get(family[:12], LOOKS[-1])
+    for numbered in sorted(lines.values(), key=lambda line: _place(line[0][1])):
+        numbered.sort(key=lambda pair: pair[1].mean("madds"))
+        line = [group for _, group in numbered]
+        family = _family(line[0])
+        look = MARKS.get(family, LOOKS[-1])
         figure.add_scatter(
             x=[group.mean("madds") / 1e6 for group in line],
             y=[100 * group.mean(score) for group in line],
             error_y={"array": [100 * (group.stddev(score) or 0) for group in line]},
-            name=html.escape(family),
+            name=_wrap(TITLES.get(family, family)),
             legendgroup=family,
             showlegend=family not in families,
-            mode="lines+markers",
-            text=[_hover(group, score) for group in line],
-            hovertemplate="%{text}<extra></extra>",
+            mode="lines+markers+text",
+            # Accuracy rises with cost, so there is room to the lower right of a line's end.
+            text=[""] * (len(line) - 1) + [width_of(line[-1])] if len(line) > 1 else None,
+            textposition="bottom right",
+            textfont={"color": look.color},
+            hovertext=[_hover(number, group, score) for number, group in numbered],
+            hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[group.mean("params") / 1e6] for group in line],
             **_plotly(look),
         )
@@ -77,16 +86,22 @@ def draw_tradeoff(groups: Sequence[Group], *, show_published: bool) -> go.Figure
     figure.update_layout(
         template="simple_white",
         height=480,
+        margin={"t": 60, "b": 60, "l": 60, "r": 10},
         yaxis_title=f"{describe_name(score)} (%)",
-        xaxis={"type": "log", "title": _X["madds"]},
+        xaxis={"type": "log", "title": _X["madds"], "tickvals": _TICKS},
         updatemenus=[
             {
                 "buttons": [
-                    {"label": words, "method": "update", "args": [{"x": x}, {"xaxis.title": words}]}
+                    {
+                        "label": words,
+                        "method": "update",
+                        "args": [{"x": x}, {"xaxis.title.text": words}],
+                    }
                     for words, x in zip(_X.values(), costs, strict=True)
                 ],
-                "x": 1,
-                "xanchor": "right",
+                # On the left, for the toolbar is on the right.
+                "x": 0,
+                "xanchor": "left",
                 "y": 1.15,
             }
         ],
@@ -100,29 +115,33 @@ def draw_curves(groups: Sequence[Group], metric: str, split: str) -> go.Figure:
     A long curve becomes means of neighbouring reports; what is not finite is a gap.
     """
     figure, factor = go.Figure(), 1 if metric == "loss" else 100
+    means = [group.mean(score_of(groups)) for group in groups]
+    best = max(range(len(groups)), key=lambda k: means[k] if math.isfinite(means[k]) else -math.inf)
     for number, group in enumerate(groups):
+        is_visible = len(groups) <= _MOST_CURVES or number == best
         look = LOOKS[number % len(LOOKS)]
         for run in group.runs:
             steps, values = _thinned(*run.curve(metric, split))
             figure.add_scatter(
                 x=steps,
                 y=[None if value is None else factor * value for value in values],
-                name=html.escape(label(group)),
+                name=_wrap(f"{number + 1}: {short_label(group)}"),
                 legendgroup=str(number),
                 showlegend=run is group.runs[0],
-                visible=True if len(groups) <= _MOST_CURVES or number == 0 else "legendonly",
+                visible=True if is_visible else "legendonly",
                 mode="lines+markers" if len(steps) <= 30 else "lines",
-                hovertemplate=f"seed {run.config['seed']}, %{{x:,}}: %{{y:.4g}}<extra></extra>",
+                hovertemplate=f"seed {int(run.config['seed'])}, step %{{x:,}}: %{{y:.4g}}"
+                "<extra>%{fullData.name}</extra>",
                 **_plotly(look),
             )
     unit = "" if metric == "loss" else " (%)"
     figure.update_layout(
         template="simple_white",
         height=420,
+        margin={"t": 30, "b": 60, "l": 60, "r": 10},
         xaxis={"title": "training steps", "tickformat": ","},
         yaxis_title=f"{describe_name(metric)}{unit}",
         showlegend=True,
-        legend={"orientation": "h", "y": -0.25},
     )
     return figure
 
@@ -137,30 +156,53 @@ def _add_published(figure: go.Figure, is_visible: bool) -> None:
         figure.add_scatter(
             x=[row.madds_millions for row in rows],
             y=[row.top1 for row in rows],
-            name=f"{family}, published for ImageNet",
+            name=_wrap(f"{TITLES[family]}, published for ImageNet"),
+            legendgroup=f"{family}, published",
             visible=True if is_visible else "legendonly",
             mode="markers",
             marker={"symbol": f"{_SYMBOLS[look.marker]}-open", "color": PUBLISHED, "size": 8},
-            text=[
-                f"{family} {row.width}, {row.resolution} pixels, ImageNet<br>"
-                f"multiply-adds {row.madds_millions:g} M, parameters {row.params_millions} M<br>"
-                f"top-1 {row.top1:g} %<br>{html.escape(row.source)}"
-                for row in rows
-            ],
-            hovertemplate="%{text}<extra></extra>",
+            hovertext=[_hover_published(row) for row in rows],
+            hovertemplate="%{hovertext}<extra></extra>",
             customdata=[[row.params_millions] for row in rows],
         )
+
+
+def _hover_published(row: Published) -> str:
+    params = "" if row.params_millions is None else f", parameters {row.params_millions:g} M"
+    title = TITLES[f"mobilenet_{row.family}"]
+    return (
+        f"Published: {title} {row.width}, {row.resolution} pixels, ImageNet<br>"
+        f"top-1 {row.top1:g} %<br>multiply-adds {row.madds_millions:g} M{params}<br>"
+        f"{_wrap(row.source, 2 * _LEGEND_WIDTH)}"
+    )
+
+
+def _family(group: Group) -> str:
+    """Returns the family of a network, whose name may hold its width: mobilenet_v2_050."""
+    name = group.runs[0].key("model.name")
+    return next((family for family in MARKS if name.startswith(family)), name)
+
+
+def _place(group: Group) -> int:
+    families = [*MARKS]
+    return families.index(_family(group)) if _family(group) in families else len(families)
+
+
+def _wrap(text: str, width: int = _LEGEND_WIDTH) -> str:
+    """Returns lines in Plotly's markup, in which the names of runs are no markup."""
+    # Plotly knows no entity for a quotation mark.
+    return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(text, width))
 
 
 def _params(trace: go.Scatter) -> list[float | None]:
     return [params for (params,) in trace.customdata]
 
 
-def _hover(group: Group, score: str) -> str:
+def _hover(number: int, group: Group, score: str) -> str:
     values = [f"{100 * value:.2f}" for value in group.values(score)]
     return "<br>".join(
         [
-            html.escape(describe(group) or network(group)),
+            _wrap(f"{number}: {short_label(group)}", 2 * _LEGEND_WIDTH),
             f"{describe_name(score)} {format_spread(group, score)} %, seeds: {', '.join(values)}",
             f"multiply-adds {format_millions(group.mean('madds'))} M, parameters "
             f"{format_millions(group.mean('params'))} M",
@@ -186,13 +228,3 @@ def _thinned(steps: list[int], values: list[float]) -> tuple[list[int], list[flo
     parts = [values[start : start + size] for start in starts]
     means = [statistics.fmean(part) if all(map(math.isfinite, part)) else None for part in parts]
     return [steps[start : start + size][-1] for start in starts], means
-
-
-def devices_of(run: Run) -> str:
-    """Returns what a run ran on, because times mean nothing without it."""
-    start = run.environment["starts"][-1]
-    devices, cpu = start["devices"], start["cpu"]
-    if devices["platform"] == "cpu":
-        cores = cpu["cores"] or 0
-        return f"{cores} core{'s' * (cores != 1)} of {cpu['model'] or 'an unknown processor'}"
-    return f"{devices['count']} x {devices['kind']}"

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from plotly.offline import get_plotlyjs
 
 from mobilenet.errors import os_errors_explained
-from mobilenet.report.charts import devices_of, draw_curves, draw_tradeoff, score_of
+from mobilenet.report.charts import draw_curves, draw_tradeoff, score_of
 from mobilenet.report.text import (
+    describe_start,
+    devices_of,
     format_millions,
     format_spread,
     format_value,
@@ -34,7 +36,10 @@ _LEFT_OUT = ("data.data_dir", "seed")
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }
 table { border-collapse: collapse; } th, td { padding: .25em .8em; text-align: left; }
-th { border-bottom: 1px solid; cursor: pointer; } td { white-space: nowrap; }
+th { border-bottom: 1px solid; } td, button { white-space: nowrap; }
+button { border: 0; padding: 0; background: none; font: inherit; cursor: pointer; }
+[aria-sort=ascending] button::after { content: " ↑"; }
+[aria-sort=descending] button::after { content: " ↓"; }
 td.number { text-align: right; }
 dl { display: grid; grid-template-columns: max-content auto; gap: 0 1em; } dd { margin: 0; }
 .scroll { overflow-x: auto; } pre { white-space: pre-wrap; }
@@ -43,16 +48,23 @@ dl { display: grid; grid-template-columns: max-content auto; gap: 0 1em; } dd { 
 _SCRIPT = """
 for (const data of document.querySelectorAll("script[type='application/json']")) {
   const { data: traces, layout } = JSON.parse(data.textContent);
-  Plotly.newPlot(data.dataset.chart, traces, layout, { responsive: true, displaylogo: false });
+  // Plotly's toolbar would offer to upload a chart.
+  const options = { responsive: true, displaylogo: false, showSendToCloud: false };
+  Plotly.newPlot(data.dataset.chart, traces, layout, { ...options, plotlyServerURL: "" });
 }
 for (const heading of document.querySelectorAll("th")) {
   heading.addEventListener("click", () => {
     const body = heading.closest("table").tBodies[0], column = heading.cellIndex;
-    const value = (row) => row.cells[column].dataset.number ?? row.cells[column].textContent;
     const sign = heading.ariaSort === "ascending" ? -1 : 1;
     for (const other of heading.parentNode.cells) other.ariaSort = null;
     heading.ariaSort = sign === 1 ? "ascending" : "descending";
-    const order = (a, b) => sign * value(a).localeCompare(value(b), "en", { numeric: true });
+    const order = (...rows) => {
+      const [a, b] = rows.map((row) => row.cells[column]);
+      const [x, y] = [a, b].map((cell) => parseFloat(cell.dataset.number));
+      // What is no number comes last in both directions.
+      if (isNaN(x) !== isNaN(y)) return isNaN(x) - isNaN(y);
+      return sign * (x - y || a.textContent.localeCompare(b.textContent, "en"));
+    };
     body.append(...[...body.rows].sort(order));
   });
 }
@@ -107,18 +119,21 @@ def build_page(runs: Sequence[Run]) -> str:
 <h1>{html.escape(title)}</h1>
 <p>{html.escape(_summary(groups, score))}</p>
 <h2>Accuracy and cost</h2>
-<p>Bars are one standard deviation to each side. Lines join points that differ in resolution only.
+<noscript><p>The charts need JavaScript; table and configurations do not.</p></noscript>
+<p>Bars are one standard deviation to each side. Lines join points that differ in resolution only,
+and name their width. A click on the legend shows or hides what it names.
 {html.escape(_published_note(datasets))}</p>
 <div id="tradeoff"></div>
 <h2>Results</h2>
 <div class="scroll">{_table(groups, score)}</div>
-<h2>{html.escape(describe_name(score))} in training</h2>
-<p>Each run of a configuration is a line. A click on the legend shows or hides it.</p>
+<h2>{html.escape(_title(score))} in training</h2>
+<p>Each run is a line, named by the number of its configuration. Long curves are means of
+neighbouring reports; gaps are values that are not finite.</p>
 <div id="evaluation"></div>
 <h2>Loss in training</h2>
 <div id="loss"></div>
 <h2>Configurations</h2>
-{"".join(map(_details, groups))}
+{"".join(_details(number, group) for number, group in enumerate(groups, start=1))}
 {data}
 {"".join(f"<script>{script}</script>" for script in scripts)}
 </body>
@@ -130,7 +145,7 @@ def _summary(groups: Sequence[Group], score: str) -> str:
     runs = [run for group in groups for run in group.runs]
     return (
         f"{_counted(len(groups), 'configuration')}, {_counted(len(runs), 'run')}. "
-        f"{describe_name(score).capitalize()} is that of the last step's weights on the whole "
+        f"{_title(score)} is that of the last step's weights on the whole "
         f"{joined([str(run.result['split']) for run in runs])} split, as mean ± standard deviation "
         f"over seeds. Ran on {'; '.join(dict.fromkeys(map(devices_of, runs)))}."
     )
@@ -147,9 +162,9 @@ def _published_note(datasets: Sequence[str]) -> str:
 def _table(groups: Sequence[Group], score: str) -> str:
     """One row for each group: its score, costs and time, and what makes it another one."""
     names = short_names(list(groups[0].overrides)) or {"": "network"}
-    heads = [f"{describe_name(score)} (%)", "seeds", "MAdds (M)", "params (M)", "time"]
+    heads = ["#", f"{describe_name(score)} (%)", "seeds", "MAdds (M)", "params (M)", "time"]
     rows = []
-    for group in groups:
+    for number, group in enumerate(groups, start=1):
         madds, params, seconds = (group.mean(key) for key in ("madds", "params", "seconds"))
         cells = [
             _cell(format_spread(group, score), group.mean(score)),
@@ -160,8 +175,11 @@ def _table(groups: Sequence[Group], score: str) -> str:
         ]
         values = list(group.overrides.values()) or [network(group)]
         cells += [_cell(format_value(value), value) for value in values]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in [*heads, *names.values()])
+        first = f'<td data-number="{number}"><a href="#configuration-{number}">{number}</a></td>'
+        rows.append(f"<tr>{first}{''.join(cells)}</tr>")
+    head = "".join(
+        f"<th><button>{html.escape(name)}</button></th>" for name in [*heads, *names.values()]
+    )
     body = "\n".join(rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
@@ -172,16 +190,19 @@ def _cell(text: str, value: object) -> str:
     return f"<td{number}>{html.escape(text)}</td>"
 
 
-def _details(group: Group) -> str:
+def _details(number: int, group: Group) -> str:
     config = {k: format_value(v) for k, v in flatten(group.config).items() if k not in _LEFT_OUT}
-    runs = []
+    score, runs = group.score_name, []
     for run in group.runs:
-        start = run.environment["starts"][-1]
-        command = shlex.join(start.get("command", ()))
-        runs.append(f"{run.name}: {devices_of(run)}\n{command}".strip())
+        result = f"{describe_name(score)} {100 * float(run.result[score]):.2f} %"
+        command = shlex.join(run.environment["starts"][-1].get("command", ()))
+        told = f"{run.name}: seed {run.config['seed']}, {result}; {describe_start(run)}\n{command}"
+        runs.append(told.strip())
+    # A browser opens the details when a link leads to what is in them.
     return (
-        f"<details><summary>{html.escape(label(group))}</summary>"
-        f"<pre>{html.escape(chr(10).join(runs))}</pre>{_definitions(config)}</details>\n"
+        f"<details><summary>{number}: {html.escape(label(group))}</summary>"
+        f'<pre id="configuration-{number}">{html.escape(chr(10).join(runs))}</pre>'
+        f"{_definitions(config)}</details>\n"
     )
 
 
@@ -204,6 +225,11 @@ def _escape(text: str) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _title(score: str) -> str:
+    name = describe_name(score)
+    return name[:1].upper() + name[1:]
 
 
 def _counted(number: int, noun: str) -> str:

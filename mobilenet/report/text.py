@@ -2,16 +2,26 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from mobilenet.runs.finished import Run
 from mobilenet.runs.groups import Group
 from mobilenet.runtime.formatting import format_size
+
+# Longer names take the room of the charts.
+_LONGEST = 68
 
 
 def label(group: Group) -> str:
     """Returns what makes a group another one, or its network where there is only one."""
     return describe(group) or network(group)
+
+
+def short_label(group: Group) -> str:
+    """Returns `label`, or the network alone where too much differs to be read beside a chart."""
+    return label(group) if len(label(group)) <= _LONGEST else network(group)
 
 
 def describe(group: Group) -> str:
@@ -22,10 +32,38 @@ def describe(group: Group) -> str:
 
 def network(group: Group) -> str:
     """Returns the network in a few words, such as `mobilenet_v2 0.5, 32 pixels`."""
-    name, width, resolution = (
-        group.runs[0].key(f"model.{key}") for key in ("name", "width", "resolution")
+    name, resolution = group.runs[0].key("model.name"), group.runs[0].key("model.resolution")
+    family = re.sub(r"_\d{3}$", "", name)
+    return f"{family} {width_of(group)}, {format_size(resolution)} pixels"
+
+
+def width_of(group: Group) -> str:
+    """Returns the width multiplier, which the name of a network may hold: mobilenet_v2_050."""
+    hundredths = re.search(r"_(\d{3})$", group.runs[0].key("model.name"))
+    return format_value(
+        int(hundredths[1]) / 100 if hundredths else group.runs[0].key("model.width")
     )
-    return f"{name} {format_value(width)}, {format_size(resolution)} pixels"
+
+
+def describe_start(run: Run) -> str:
+    """Returns what a run ran on last: its devices, and where they are known JAX and the commit."""
+    start = run.environment["starts"][-1]
+    parts = [devices_of(run)]
+    if version := start.get("versions", {}).get("jax"):
+        parts.append(f"JAX {version}")
+    if git := start.get("git"):
+        parts.append(f"commit {git['commit'][:12]}{', changed' if git['dirty'] else ''}")
+    return ", ".join(parts)
+
+
+def devices_of(run: Run) -> str:
+    """Returns what a run ran on, because times mean nothing without it."""
+    start = run.environment["starts"][-1]
+    devices, cpu = start["devices"], start["cpu"]
+    if devices["platform"] == "cpu":
+        cores = cpu["cores"] or 0
+        return f"{cores} core{'s' * (cores != 1)} of {cpu['model'] or 'an unknown processor'}"
+    return f"{devices['count']} x {devices['kind']}"
 
 
 def format_spread(group: Group, metric: str) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -33,8 +34,14 @@ class Group:
         return statistics.fmean(self.values(metric))
 
     def stddev(self, metric: str) -> float | None:
-        """Returns the standard deviation of a sample (n - 1); None for a single seed."""
-        return statistics.stdev(self.values(metric)) if len(self.runs) > 1 else None
+        """Returns the standard deviation of a sample (n - 1); None for a single seed.
+
+        It is NaN where a value is not finite.
+        """
+        values = self.values(metric)
+        if not all(map(math.isfinite, values)):
+            return math.nan if len(values) > 1 else None
+        return statistics.stdev(values) if len(values) > 1 else None
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

@@ -7,6 +7,7 @@ import pytest
 from synthetic_runs import make_run, make_sweep
 
 from mobilenet.errors import UserError
+from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import MARKS
 from mobilenet.report.charts import draw_curves, draw_tradeoff, score_of
 from mobilenet.runs.groups import group_runs
@@ -36,24 +37,42 @@ def test_points_that_differ_in_resolution_only_lie_on_one_line():
     assert first.y[0] == pytest.approx(100 * sum(run.result["top1"] for run in chosen) / 3)
     assert first.x[0] == chosen[0].result["madds"] / 1e6
     assert first.error_y.array[0] > 0
+    assert list(first.text) == ["", "0.25"]
+
+
+def test_the_other_cost_is_that_of_the_same_points():
+    runs = make_sweep(1)
+    chart = draw_tradeoff(group_runs(runs), show_published=False)
+    madds, params = (button.args[0]["x"] for button in chart.layout.updatemenus[0].buttons)
+    assert list(madds[0]) == [run.result["madds"] / 1e6 for run in runs[:2]]
+    assert list(params[0]) == [run.result["params"] / 1e6 for run in runs[:2]]
+    assert [len(x) for x in params] == [len(trace.y) for trace in chart.data]
 
 
 def test_families_look_as_in_the_figures():
     chart = draw_tradeoff(group_runs(make_sweep(1)), show_published=True)
     symbols = {"o": "circle", "s": "square"}
     for family, look in MARKS.items():
-        line = next(trace for trace in chart.data if trace.name == family)
+        line = next(trace for trace in chart.data if trace.name == TITLES[family])
         assert (line.marker.symbol, line.marker.color) == (symbols[look.marker], look.color)
-        (published,) = (trace for trace in chart.data if trace.name.startswith(f"{family}, "))
+        (published,) = (t for t in chart.data if t.name.startswith(f"{TITLES[family]}, "))
         assert published.marker.symbol == f"{symbols[look.marker]}-open"
+
+
+def test_families_come_in_the_order_of_the_figures():
+    runs = [make_run(model=model) for model in ("mobilenet_v2", "mobilenet_v1")]
+    chart = draw_tradeoff(group_runs(runs), show_published=False)
+    assert [trace.name for trace in _ours(chart)] == ["MobileNetV1", "MobileNetV2"]
 
 
 def test_published_points_carry_their_source():
     chart = draw_tradeoff(group_runs([make_run()]), show_published=True)
-    texts = [text for trace in chart.data if "published" in trace.name for text in trace.text]
+    texts = [t for trace in chart.data if "published" in trace.name for t in trace.hovertext]
     # Table 4 of arXiv 1801.04381.
     (paper,) = (t for t in texts if "arXiv 1801.04381 Table 4" in t and "top-1 72 %" in t)
     assert "multiply-adds 300 M, parameters 3.4 M" in paper
+    # Not every source prints parameters.
+    assert not any("None" in text for text in texts)
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -79,9 +98,20 @@ def test_every_seed_of_a_configuration_is_a_line_of_one_entry():
     runs = [make_run(seed=seed, width=width) for width in (0.5, 1.0) for seed in (0, 1)]
     chart = draw_curves(group_runs(runs), "top1", "eval")
     assert [trace.showlegend for trace in chart.data] == [True, False, True, False]
-    assert [trace.name for trace in chart.data[::2]] == ["width 0.5", "width 1"]
+    assert [trace.name for trace in chart.data[::2]] == ["1: width 0.5", "2: width 1"]
     expected = [100 * record["top1"] for record in runs[0].metrics if record["split"] == "eval"]
     assert list(chart.data[0].y) == pytest.approx(expected)
+
+
+def test_of_many_configurations_the_best_one_is_shown():
+    runs = [make_run(width=0.25 * k) for k in range(1, 8)]
+    tops = (0.4, 0.5, math.nan, 0.7, 0.6, 0.3, 0.2)
+    runs = [
+        dataclasses.replace(run, result=run.result | {"top1": top1})
+        for run, top1 in zip(runs, tops, strict=True)
+    ]
+    chart = draw_curves(group_runs(runs), "loss", "train")
+    assert [trace.name for trace in chart.data if trace.visible is True] == ["4: width 1"]
 
 
 def test_a_long_curve_becomes_means_of_neighbours():

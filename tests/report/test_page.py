@@ -3,6 +3,7 @@
 import html.parser
 import json
 import re
+import statistics
 
 import pytest
 from synthetic_runs import make_run, make_sweep
@@ -46,13 +47,13 @@ def sweep_page():
 
 def test_the_table_has_a_row_for_every_configuration(sweep_page):
     assert sweep_page.all("th") == [
-        "top-1 (%)", "seeds", "MAdds (M)", "params (M)", "time", "model", "resolution", "width"
+        "#", "top-1 (%)", "seeds", "MAdds (M)", "params (M)", "time", "model", "resolution", "width"
     ]  # fmt: skip
     cells = sweep_page.all("td")
-    assert len(cells) == 16 * 8
+    assert len(cells) == 16 * 9
     shares = [100 * run.result["top1"] for run in make_sweep()[:3]]
-    assert cells[0].startswith(f"{sum(shares) / 3:.2f} ± ")
-    assert [cells[1], *cells[5:8]] == ["3", "mobilenet_v1", "32", "0.25"]
+    assert cells[1] == f"{statistics.fmean(shares):.2f} ± {statistics.stdev(shares):.2f}"
+    assert [cells[0], cells[2], *cells[6:9]] == ["1", "3", "mobilenet_v1", "32", "0.25"]
     assert sweep_page.all("h1") == ["MobileNet on cifar10"]
     summary = next(text for text in sweep_page.all("p") if "configurations" in text)
     assert summary.startswith("16 configurations, 48 runs. Top-1 is that of the last step's")
@@ -68,6 +69,18 @@ def test_a_single_configuration_is_named_by_its_network():
     assert "data.data_dir" not in details  # a path of one machine
 
 
+def test_details_tell_how_each_run_went():
+    runs = [make_run(f"run-{seed}", seed=seed) for seed in (0, 1)]
+    command = ["train.py", "--config=configs/cifar10.py", "--workdir=my runs"]
+    runs[0].environment["starts"][-1]["command"] = command
+    (text,) = _Page(build_page(runs)).all("pre")
+    first, called, second = text.splitlines()
+    for run, line in zip(runs, (first, second), strict=True):
+        share = f"top-1 {100 * run.result['top1']:.2f} %"
+        assert line.startswith(f"{run.name}: seed {run.config['seed']}, {share}; 2 cores of Intel")
+    assert called == "train.py --config=configs/cifar10.py '--workdir=my runs'"
+
+
 def test_the_page_loads_nothing(sweep_page):
     loading = {"src", "srcset", "href", "xlink:href", "data", "action", "poster", "background"}
     loads = [
@@ -77,7 +90,9 @@ def test_the_page_loads_nothing(sweep_page):
         if name in loading
     ]
     # The empty icon keeps browsers from asking for /favicon.ico.
-    assert loads == [("link", "href", "data:,")]
+    assert loads[0] == ("link", "href", "data:,")
+    inside = [("a", "href", f"#configuration-{number}") for number in range(1, 17)]
+    assert loads[1:] == inside
     policy = next(a["content"] for t, a in sweep_page.tags if t == "meta" and "content" in a)
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-inline" not in policy.partition("style-src")[0]

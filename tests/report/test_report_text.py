@@ -7,11 +7,13 @@ import pytest
 from synthetic_runs import make_run
 
 from mobilenet.report.text import (
+    describe_start,
     format_millions,
     format_spread,
     format_value,
     joined,
     label,
+    short_label,
     short_names,
 )
 from mobilenet.runs.groups import group_runs
@@ -27,8 +29,9 @@ def test_a_spread_is_over_seeds():
     assert format_spread(group, "top1") == "52.00 ± 1.73"
     (alone,) = group_runs(runs[:1])
     assert format_spread(alone, "top1") == "53.00"
-    (diverged,) = group_runs([dataclasses.replace(runs[0], result={"top1": math.nan})])
-    assert format_spread(diverged, "top1") == "not finite"
+    diverged = dataclasses.replace(runs[0], result={"top1": math.nan})
+    for group in (*group_runs([diverged]), *group_runs([diverged, *runs[1:]])):
+        assert format_spread(group, "top1") == "not finite"
 
 
 def test_a_group_is_called_by_what_differs_or_by_its_network():
@@ -36,6 +39,27 @@ def test_a_group_is_called_by_what_differs_or_by_its_network():
     assert [label(group) for group in groups] == ["data a, width 0.5", "data b, width 1"]
     (group,) = group_runs([make_run(width=0.5)])
     assert label(group) == "mobilenet_v2 0.5, 32 pixels"
+
+
+def test_a_name_may_hold_the_width():
+    run = make_run()
+    model = run.config["model"] | {"name": "mobilenet_v1_075", "width": None}
+    (group,) = group_runs([dataclasses.replace(run, config=run.config | {"model": model})])
+    assert label(group) == "mobilenet_v1 0.75, 32 pixels"
+
+
+def test_a_name_that_is_long_leaves_room_for_a_chart():
+    groups = group_runs([make_run(data=name * 80, width=0.5) for name in "ab"])
+    assert [short_label(group) for group in groups] == ["mobilenet_v2 0.5, 32 pixels"] * 2
+
+
+def test_a_start_names_its_versions_where_they_are_known():
+    run = make_run()
+    cpu = "2 cores of Intel(R) Xeon(R) CPU @ 2.80GHz"
+    assert describe_start(run) == cpu
+    known = {"versions": {"jax": "0.10.2"}, "git": {"commit": "0123456789abcdef", "dirty": True}}
+    run = dataclasses.replace(run, environment={"starts": [run.environment["starts"][0] | known]})
+    assert describe_start(run) == f"{cpu}, JAX 0.10.2, commit 0123456789ab, changed"
 
 
 def test_short_names_keep_apart_what_would_be_equal():

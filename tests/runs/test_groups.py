@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from mobilenet.runs.groups import group_runs
@@ -18,6 +20,13 @@ def test_runs_of_other_seeds_are_one_group(make_run):
     # Of a sample: ((0.1^2 + 0 + 0.1^2) / 2) ^ 0.5.
     assert narrow.stddev("top1") == pytest.approx(0.1)
     assert wide.stddev("top1") is None
+
+
+def test_a_seed_that_is_not_finite_has_no_spread(make_run):
+    runs = [make_run("a", {"seed": 0}, top1=0.5), make_run("b", {"seed": 1}, top1=math.nan)]
+    (group,) = group_runs(runs)
+    assert math.isnan(group.mean("top1"))
+    assert math.isnan(group.stddev("top1"))
 
 
 def test_what_changes_no_weight_makes_no_group(make_run):
