@@ -42,7 +42,7 @@ button { border: 0; padding: 0; background: none; font: inherit; cursor: pointer
 [aria-sort=descending] button::after { content: " ↓"; }
 td.number { text-align: right; }
 dl { display: grid; grid-template-columns: max-content auto; gap: 0 1em; } dd { margin: 0; }
-.scroll { overflow-x: auto; } pre { white-space: pre-wrap; }
+.scroll { overflow-x: auto; } pre { scroll-margin-top: 6em; white-space: pre-wrap; }
 """
 # Draws what the page holds as data, and sorts the table by the column of a heading.
 _SCRIPT = """
@@ -192,11 +192,12 @@ def _cell(text: str, value: object) -> str:
 
 def _details(number: int, group: Group) -> str:
     config = {k: format_value(v) for k, v in flatten(group.config).items() if k not in _LEFT_OUT}
-    score, runs = group.score_name, []
+    score, result = group.score_name, group.runs[0].result
+    runs = [f"{result['params']:,} parameters, {result['madds']:,} multiply-adds"]
     for run in group.runs:
-        result = f"{describe_name(score)} {100 * float(run.result[score]):.2f} %"
+        share = f"{describe_name(score)} {100 * float(run.result[score]):.2f} %"
         command = shlex.join(run.environment["starts"][-1].get("command", ()))
-        told = f"{run.name}: seed {run.config['seed']}, {result}; {describe_start(run)}\n{command}"
+        told = f"{run.name}: seed {run.config['seed']}, {share}; {describe_start(run)}\n{command}"
         runs.append(told.strip())
     # A browser opens the details when a link leads to what is in them.
     return (
