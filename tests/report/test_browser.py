@@ -108,7 +108,7 @@ def test_another_cost_is_a_click_away(page):
 def test_no_button_uploads_a_chart(page):
     buttons = page.find_elements(By.CSS_SELECTOR, "#tradeoff .modebar-btn")
     titles = [button.get_attribute("data-title") for button in buttons]
-    assert "Download plot as a PNG" in titles
+    assert "Zoom in" in titles
     assert not any(word in title for title in titles for word in ("Share", "Cloud", "Studio"))
 
 
