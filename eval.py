@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
 from absl import flags
 
-from mobilenet.evaluation.request import answer_request
+from mobilenet.evaluation.by_flags import evaluate_by_flags
 from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.entry_point import run
 from mobilenet.runtime.hosts import joined_hosts
@@ -42,9 +42,9 @@ _FLAGS = (
 
 
 def main() -> None:
-    request = {flag.name: flag.value for flag in _FLAGS if flag.present}
+    given = {flag.name: flag.value for flag in _FLAGS if flag.present}
     with joined_hosts():
-        answer = answer_request(request)
+        answer = evaluate_by_flags(given)
         if is_first():
             print(answer)
 

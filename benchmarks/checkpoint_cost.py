@@ -18,7 +18,7 @@ from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.state import TrainState
 from mobilenet.runtime.mesh import to_devices
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights, settle_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +68,7 @@ def measure_checkpoints(config: ml_collections.ConfigDict, *, rounds: int) -> Ch
     Raises:
       UserError: the config or the machine is at fault.
     """
-    initial = InitialWeights.of(config)
-    config = initial.config
+    config = settle_config(config)
     split = open_split(config.data, config.data.train_split)
     experiment = build_experiment(config, split)
     batches = train_batches(config, split, experiment.network.task.target, start_step=0)
@@ -79,7 +78,7 @@ def measure_checkpoints(config: ml_collections.ConfigDict, *, rounds: int) -> Ch
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(Checkpoints(pathlib.Path(folder), keep=1, scores={})) as checkpoints,
     ):
-        state = experiment.make_state(*initial.load(experiment.network))
+        state = experiment.make_state(*load_initial_weights(config, experiment.network))
         runner = _Runner(experiment, state, batch, checkpoints)
         runner.take(2)  # compiles
         size = sum(leaf.nbytes for leaf in jax.tree.leaves(runner.state))

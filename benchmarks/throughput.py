@@ -16,7 +16,7 @@ from mobilenet.data.of_config import train_batches
 from mobilenet.errors import UserError
 from mobilenet.runtime.mesh import to_devices
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights, settle_config
 
 # Closer than this, two measurements of one machine are not told apart.
 _SAME = 0.1
@@ -76,8 +76,7 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     """
     if jax.process_count() > 1:
         raise UserError("Input and step are measured in one process: start it on one host alone.")
-    initial = InitialWeights.of(config)
-    config = initial.config
+    config = settle_config(config)
     split = open_split(config.data, config.data.train_split)
     experiment = build_experiment(config, split)
     mesh = experiment.network.mesh
@@ -88,7 +87,7 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     with _open_batches(config, split, experiment) as batches:
         batch = next(batches)
         input_alone = rate(lambda: next(batches), lambda _: None, ahead)
-    step = _Step(experiment, initial)
+    step = _Step(experiment, config)
     fixed = to_devices(batch, mesh)
     step_alone = rate(lambda: step(fixed), step.wait_for, 2)
     with _open_batches(config, split, experiment) as batches:
@@ -99,9 +98,9 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
 class _Step:
     """Takes one training step after the other, and waits as training does: for the one before."""
 
-    def __init__(self, experiment: Experiment, initial: InitialWeights):
+    def __init__(self, experiment: Experiment, config: ml_collections.ConfigDict):
         self._take = experiment.train_step
-        self._state = experiment.make_state(*initial.load(experiment.network))
+        self._state = experiment.make_state(*load_initial_weights(config, experiment.network))
         self._before: jax.Array | None = None
 
     def __call__(self, batch: dict[str, jax.Array]) -> jax.Array:

@@ -20,7 +20,7 @@ from mobilenet.runs.state import TrainState
 from mobilenet.runtime.mesh import make_mesh
 from mobilenet.tasks.task import Task
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import settle_config
 from mobilenet.training.step import TrainStep
 
 STEPS = ("train", "eval")
@@ -83,7 +83,7 @@ def compile_steps(
     Raises:
       UserError: the config cannot work, or a step does not fit into the memory of a chip.
     """
-    config = InitialWeights.of(config).config.unlock()
+    config = settle_config(config).unlock()
     config.data.fake = True
     split = open_split(config.data, config.data.train_split)
     mesh = make_mesh(chips.devices)

@@ -143,28 +143,6 @@ def list_splits(data_config: ml_collections.ConfigDict, *, prepare: bool) -> tup
     return tuple(tfds.builder_from_directory(directory).info.splits)
 
 
-def read_class_names(data_config: ml_collections.ConfigDict) -> tuple[str, ...] | None:
-    """Returns the names of a dataset's classes, without its images; None where nobody knows them.
-
-    Classes that TFDS only numbers have no names. TFDS knows those of its own datasets, prepared or
-    not.
-    """
-    data_dir = _data_dir(data_config)
-    directory = _find_prepared(data_config.name, data_dir)
-    try:
-        if directory is not None:
-            info = tfds.builder_from_directory(directory).info
-        else:
-            info = tfds.builder(data_config.name, data_dir=os.fspath(data_dir)).info
-    except (tfds.core.DatasetNotFoundError, ValueError, ImportError):
-        return None
-    features = _by_name(info.features)
-    names = _feature_names(features)
-    if names is None or not has_names(features[names.label].names):
-        return None
-    return tuple(features[names.label].names)
-
-
 def has_names(class_names: Sequence[str]) -> bool:
     """Whether these are more than the numbers that TFDS gives to classes without names."""
     return any(name != str(number) for number, name in enumerate(class_names))

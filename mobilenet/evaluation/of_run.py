@@ -1,7 +1,6 @@
 """Evaluates a checkpoint of a run directory on a full split."""
 
 import json
-import math
 import os
 import pathlib
 import re
@@ -15,6 +14,7 @@ from mobilenet.data.of_config import eval_batches
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.evaluation.evaluate import evaluate
 from mobilenet.evaluation.text import describe_metrics, format_tables
+from mobilenet.runs.json_files import finite_or_none
 from mobilenet.runs.weights import RunWeights, open_weights
 from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.mesh import check_eval_batch_size
@@ -94,11 +94,7 @@ def evaluate_run(
 def _write(
     directory: pathlib.Path, result: dict[str, Any], tables: dict[str, Any] | None, is_other: bool
 ) -> None:
-    # The loss of a network that diverged may be no number, which JSON does not have.
-    plain = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in result.items()
-    }
+    plain = finite_or_none(result)  # the loss of a network that diverged
     path = directory / "evaluations.jsonl"
     with os_errors_explained(f"write {path}"), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(plain) + "\n")

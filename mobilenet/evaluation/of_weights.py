@@ -1,6 +1,8 @@
 """Evaluates published weights on a full split, as their publisher does."""
 
 import contextlib
+import dataclasses
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -17,20 +19,8 @@ from mobilenet.tasks.classification.imagenet_classes import imagenet_target
 from mobilenet.tasks.network import build_network
 from mobilenet.weights.pretrained import IMAGENET_CLASSES, Pretrained, load_pretrained
 
-
-class Seeing(NamedTuple):
-    """What the user wants otherwise than the publisher; None is the publisher's.
-
-    The keys are those of `config.data`, and the resolution in pixels.
-    """
-
-    resolution: int | None = None
-    eval_crop: str | None = None
-    eval_fraction: float | None = None
-    interpolation: str | None = None
-
-
-_AS_PUBLISHED = Seeing()
+# What the user may want otherwise than the publisher: pixels, and keys of `config.data`.
+KNOBS = ("resolution", "eval_crop", "eval_fraction", "interpolation")
 
 
 def evaluate_pretrained(
@@ -42,7 +32,7 @@ def evaluate_pretrained(
     split: str | None = None,
     batch_size: int | None = None,
     data_dir: str | None = None,
-    seeing: Seeing = _AS_PUBLISHED,
+    **knobs: Any,
 ) -> dict[str, Any]:
     """Evaluates published ImageNet weights in float32.
 
@@ -57,7 +47,7 @@ def evaluate_pretrained(
       split: None is `validation` or `test`, or the only one.
       batch_size: None is the config's.
       data_dir: None is TFDS's own.
-      seeing: what differs from the publisher's preprocessing.
+      knobs: some of `KNOBS`, with what differs from the publisher's preprocessing.
 
     Returns:
       As `mobilenet.evaluation.evaluate.evaluate`, and `data`, `split`, `weights` (source and file)
@@ -68,8 +58,8 @@ def evaluate_pretrained(
         classes that are not the weights'.
     """
     images = open_images(config, data, split=split, batch_size=batch_size, data_dir=data_dir)
-    knobs: dict[str, Any] = {} if seeing.resolution is None else {"resolution": seeing.resolution}
-    return evaluate_on(images, load_pretrained(model, weights, **knobs), seeing)
+    resolution = {name: value for name, value in knobs.items() if name == "resolution"}
+    return evaluate_on(images, load_pretrained(model, weights, **resolution), **knobs)
 
 
 class Images(NamedTuple):
@@ -108,10 +98,8 @@ def open_images(
     return Images(config, opened, imagenet_target(opened))
 
 
-def evaluate_on(
-    images: Images, pretrained: Pretrained, seeing: Seeing = _AS_PUBLISHED
-) -> dict[str, Any]:
-    """Evaluates a network on opened images; returns what `evaluate_pretrained` does.
+def evaluate_on(images: Images, pretrained: Pretrained, **knobs: Any) -> dict[str, Any]:
+    """Evaluates a network on opened images; the rest is as in `evaluate_pretrained`.
 
     Raises:
       UserError: the weights have no classifier, or the images cannot be read.
@@ -119,7 +107,7 @@ def evaluate_on(
     if not pretrained.has_own_classifier:
         raise UserError(f"The weights of {pretrained.origin} have no classifier to evaluate.")
     config = images.config.copy_and_resolve_references()
-    described = _settle(config, pretrained, seeing)
+    described = _settle(config, pretrained, knobs)
     network = build_network(config, IMAGENET_CLASSES)
     check_eval_batch_size(network.mesh, config.evaluation.batch_size)
     _, params, batch_stats = split_model(pretrained.model)
@@ -159,24 +147,18 @@ def _default_split(data_config: ml_collections.ConfigDict) -> str:
     return "test" if "test" in splits else splits[0]
 
 
-def _settle(config: ml_collections.ConfigDict, pretrained: Pretrained, seeing: Seeing) -> str:
+def _settle(
+    config: ml_collections.ConfigDict, pretrained: Pretrained, knobs: Mapping[str, Any]
+) -> str:
     """Writes what the weights need into the config, and says it."""
-    preprocessing = pretrained.preprocessing
-    changed = {name: value for name, value in seeing._asdict().items() if value is not None}
-    own = {name: getattr(preprocessing, name) for name in Seeing._fields}
-    settled = {**own, **changed}
+    theirs = pretrained.preprocessing
+    ours = dataclasses.replace(theirs, **knobs)
     config.model.name = pretrained.model.architecture.name
-    for knob, value in pretrained.knobs.items():
-        config.model[knob] = value
+    config.model.update(pretrained.knobs)
     for key in ("eval_crop", "eval_fraction", "interpolation"):
-        config.data[key] = settled[key]
-    config.augment.mean, config.augment.stddev = preprocessing.mean, preprocessing.stddev
+        config.data[key] = getattr(ours, key)
+    config.augment.mean, config.augment.stddev = ours.mean, ours.stddev
     config.compute_dtype = "float32"
-    others = sorted(name for name in changed if changed[name] != own[name])
-    whose = "the source's own preprocessing"
-    if others:
-        whose += f" but for {' and '.join(others)}"
-    words = type(preprocessing)(
-        mean=preprocessing.mean, stddev=preprocessing.stddev, **settled
-    ).describe()
-    return f"{whose}: {words}"
+    others = sorted(name for name in knobs if getattr(ours, name) != getattr(theirs, name))
+    but_for = f" but for {' and '.join(others)}" if others else ""
+    return f"the source's own preprocessing{but_for}: {ours.describe()}"

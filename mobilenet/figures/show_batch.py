@@ -19,7 +19,7 @@ from mobilenet.figures.style import check_ending, new_figure, save_figure, style
 from mobilenet.tasks.choose import choose_task
 from mobilenet.tasks.classification.mixing import Mixture
 from mobilenet.tasks.task import split_key
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import settle_config
 from mobilenet.training.step import micro_batch_key, split_batch, step_key
 
 # Inches, and letters of a caption that fit in a picture's width.
@@ -53,7 +53,7 @@ def show_batch(
       UserError: a wrong config, no such batch, or a file that cannot be written.
     """
     check_ending(out)
-    config = InitialWeights.of(config).config
+    config = settle_config(config)
     if step < 0 or max_images < 1:
         raise UserError("--step must be at least 0 and --max_images at least 1.")
     images, captions = (_train_pictures if split == "train" else _eval_pictures)(config, step)

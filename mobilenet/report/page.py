@@ -194,8 +194,8 @@ def _details(number: int, group: Group) -> str:
     config = {k: format_value(v) for k, v in flatten(group.config).items() if k not in _LEFT_OUT}
     score, result = group.score_name, group.runs[0].result
     runs = [f"{result['params']:,} parameters, {result['madds']:,} multiply-adds"]
-    for run in group.runs:
-        share = f"{describe_name(score)} {100 * float(run.result[score]):.2f} %"
+    for run, value in zip(group.runs, group.values(score), strict=True):
+        share = f"{describe_name(score)} {100 * value:.2f} %"
         command = shlex.join(run.environment["starts"][-1].get("command", ()))
         told = f"{run.name}: seed {run.config['seed']}, {share}; {describe_start(run)}\n{command}"
         runs.append(told.strip())

@@ -155,13 +155,9 @@ class Checkpoints:
             restored = self._manager.restore(step, args=ocp.args.Composite(**args))
         return {field: value for item in items for field, value in restored[item].items()}
 
-    def shapes(self, step: int) -> dict[str, tuple[int, ...]]:
-        """Returns the shapes of the weights of a step by name, such as `params/logits/bias`."""
-        return _shapes(self._manager.item_metadata(step)["weights"].tree)
-
     def _check_shapes(self, step: int, target: dict[str, Any]) -> None:
         """Compares before anything is read, for Orbax fails with a page of its own."""
-        saved = self.shapes(step)
+        saved = _shapes(self._manager.item_metadata(step)["weights"].tree)
         wanted = _shapes(target)
         for name in sorted(saved.keys() | wanted.keys()):
             if saved.get(name) != wanted.get(name):
@@ -178,10 +174,6 @@ class Checkpoints:
     def last(self) -> int | None:
         """Returns the step of the last complete checkpoint; None if there is none."""
         return _latest(self.steps())
-
-    def best(self) -> int | None:
-        """Returns the step of the checkpoint with the best score; None if none has one."""
-        return _best_step(self.steps(), self._scores)
 
     def last_whole(self) -> int | None:
         """Returns the step of the last checkpoint that is not damaged; None if there are none.

@@ -6,14 +6,14 @@ in the files of its directory. `results/` keeps such lines under version control
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mobilenet.errors import UserError, os_errors_explained
-from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runs.json_files import read_json
+from mobilenet.runs.metrics_file import read_metrics, to_plain
 from mobilenet.tasks import classification
 
 # What a line leaves out of the metrics, because the result sums it up or nobody asks any more.
@@ -91,7 +91,10 @@ def to_line(run: Run) -> str:
     line["metrics"] = [_kept(record) for record in run.metrics]
     # Paths belong to one machine.
     line["environment"] = {
-        "starts": [_without(start, "command") for start in run.environment["starts"]]
+        "starts": [
+            {name: value for name, value in start.items() if name != "command"}
+            for start in run.environment["starts"]
+        ]
     }
     line["config"] = run.config | {"data": run.config["data"] | {"data_dir": None}}
     if run.config.get("initial_weights"):  # which older runs do not have
@@ -116,7 +119,7 @@ def _read_directory(directory: pathlib.Path) -> Run:
         name=directory.resolve().name,
         metrics=read_metrics(directory),
         **{
-            part: _decode(directory / f"{part}.json")
+            part: read_json(directory / f"{part}.json")
             for part in ("config", "environment", "result")
         },
     )
@@ -138,27 +141,9 @@ def _read_lines(path: pathlib.Path) -> Iterator[Run]:
         yield Run(**values)
 
 
-def _decode(path: pathlib.Path) -> dict[str, Any]:
-    with os_errors_explained(f"read {path}"):
-        text = path.read_text(encoding="utf-8")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): restore it.") from error
-
-
 def _kept(record: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _rounded(value) if isinstance(value, float) else value
+        name: to_plain(float(f"{value:.6g}")) if isinstance(value, float) else value
         for name, value in record.items()
         if name not in _DROPPED_METRICS
     }
-
-
-def _rounded(value: float) -> float | str:
-    # JSON has no other way to write what is not finite; `float` reads it.
-    return float(f"{value:.6g}") if math.isfinite(value) else str(value)
-
-
-def _without(values: Mapping[str, Any], dropped: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != dropped}

@@ -27,8 +27,9 @@ class Group:
         return self.runs[0].score_name
 
     def values(self, metric: str) -> list[float]:
-        """Returns a number of the result, such as the score, for every seed."""
-        return [float(run.result[metric]) for run in self.runs]
+        """Returns a number of the result, such as the score, for every seed; NaN for None."""
+        values = (run.result[metric] for run in self.runs)
+        return [math.nan if value is None else float(value) for value in values]
 
     def mean(self, metric: str) -> float:
         return statistics.fmean(self.values(metric))

@@ -112,11 +112,11 @@ def _decode(line: bytes) -> dict[str, Any] | None:
 
 
 def _encode(record: Mapping[str, Any]) -> str:
-    values = {key: _plain(value) for key, value in record.items()}
-    return json.dumps(values, allow_nan=False) + "\n"
+    return json.dumps({key: to_plain(value) for key, value in record.items()}) + "\n"
 
 
-def _plain(value: Any) -> float | int | str:
+def to_plain(value: Any) -> float | int | str:
+    """Returns a real scalar of any kind as JSON can hold it; a string stays one."""
     if isinstance(value, str):
         return value
     if isinstance(value, numbers.Integral):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mobilenet.errors import UserError
 from mobilenet.runs.groups import Group
+from mobilenet.runs.json_files import finite_or_none
 from mobilenet.runtime.formatting import describe_name, format_duration, format_table
 
 
@@ -46,7 +47,7 @@ def _records(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def _as_json(groups: Sequence[Group]) -> str:
-    return json.dumps(_records(groups), indent=2)
+    return json.dumps([finite_or_none(record) for record in _records(groups)], indent=2)
 
 
 def _as_csv(groups: Sequence[Group]) -> str:

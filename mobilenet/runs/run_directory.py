@@ -7,7 +7,6 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import pathlib
 import sys
@@ -19,9 +18,9 @@ from ml_collections.config_dict import ConfigDict
 
 from mobilenet import config as base
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
+from mobilenet.runs.json_files import read_json, write_json
 from mobilenet.runtime.agreement import from_first, is_first
 from mobilenet.runtime.environment import describe_environment
-from mobilenet.runtime.whole_file import whole_file
 
 # Keys that a resume may change, with all below them. They say where the data lies, how fast it is
 # read, what is reported and how many checkpoints stay: none of them changes a weight.
@@ -76,13 +75,13 @@ def start_run(
     with _locked(directory):
         if (directory / "config.json").exists():
             _check_same(directory, config)
-        _write_json(directory / "config.json", _to_plain(config))
-        _write_json(directory / "data.json", {"classes": list(class_names)})
+        write_json(directory / "config.json", _to_plain(config))
+        write_json(directory / "data.json", {"classes": list(class_names)})
         starts = []
         if (directory / "environment.json").exists():
-            starts = _read_json(directory / "environment.json")["starts"]
+            starts = read_json(directory / "environment.json")["starts"]
         starts.append(describe_environment(sys.argv if command is None else command))
-        _write_json(directory / "environment.json", {"starts": starts})
+        write_json(directory / "environment.json", {"starts": starts})
         from_first(_digest(directory / "environment.json"))
         yield directory
 
@@ -94,7 +93,7 @@ def read_config(workdir: str | os.PathLike[str]) -> ConfigDict:
       UserError: the directory holds no run, or its config cannot be read.
     """
     path = pathlib.Path(workdir) / "config.json"
-    plain = _read_json(path)
+    plain = read_json(path)
     if not isinstance(plain, dict):
         raise UserError(f"{path} is no config: restore it, or choose another --workdir.")
     return ConfigDict(_with_tuples(plain)).lock()
@@ -126,7 +125,7 @@ def read_class_names(workdir: str | os.PathLike[str]) -> tuple[str, ...]:
       UserError: the file is missing or damaged.
     """
     path = pathlib.Path(workdir) / "data.json"
-    plain = _read_json(path)
+    plain = read_json(path)
     names = plain.get("classes") if isinstance(plain, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f"{path} has no list `classes` of names: restore it.")
@@ -143,17 +142,7 @@ def write_result(workdir: str | os.PathLike[str], result: Mapping[str, Any]) -> 
       UserError: the file cannot be written.
     """
     if is_first():
-        _write_json(pathlib.Path(workdir) / "result.json", dict(result))
-
-
-def read_result(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Returns what `write_result` wrote; None while the run is not finished.
-
-    Raises:
-      UserError: the file cannot be read.
-    """
-    path = pathlib.Path(workdir) / "result.json"
-    return _read_json(path) if path.exists() else None
+        write_json(pathlib.Path(workdir) / "result.json", dict(result))
 
 
 @contextlib.contextmanager
@@ -246,26 +235,3 @@ def _with_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _with_tuples(item) for name, item in value.items()}
     return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _read_json(path: pathlib.Path) -> Any:
-    with os_errors_explained(f"read {path}"):
-        try:
-            text = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UserError(
-                f"There is no {path.name} in {path.parent}, so it is not the directory of a run: "
-                "check the path."
-            ) from error
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is not valid JSON ({error}): restore it, or choose another --workdir."
-        ) from error
-
-
-def _write_json(path: pathlib.Path, value: Any) -> None:
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")

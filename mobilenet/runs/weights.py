@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 from flax import nnx
 from ml_collections.config_dict import ConfigDict
@@ -77,25 +78,6 @@ def open_weights(
     return RunWeights(directory, config, class_names, network, params, batch_stats, step, are_ema)
 
 
-def load_run(
-    workdir: str | os.PathLike[str], *, checkpoint: str = "last", ema: bool | None = None
-) -> Pretrained:
-    """Returns the network of a run with its weights; arguments and errors as `open_weights`."""
-    run = open_weights(workdir, checkpoint=checkpoint, ema=ema)
-    config = run.config
-    preprocessing = run.network.module.preprocessing
-    model = MobileNet(run.network.architecture, preprocessing=preprocessing)
-    nnx.update(model, run.params)
-    nnx.update(model, run.batch_stats)
-    return Pretrained(
-        model=model,
-        origin=f"{run.directory}, step {run.step:,}, {run.kind} weights",
-        knobs=given_knobs(config.model),
-        preprocessing=preprocessing,
-        has_own_classifier=True,
-    )
-
-
 def load_run_or_weights(
     where: str,
     *,
@@ -109,7 +91,7 @@ def load_run_or_weights(
 
     Args:
       where: the run directory, or weights as in `load_pretrained`.
-      checkpoint, ema: of runs alone, as in `load_run`; None is its default.
+      checkpoint, ema: of runs alone, as in `open_weights`; None is its default.
       model, num_classes, resolution: of weights alone, as in `load_pretrained`.
 
     Raises:
@@ -117,20 +99,33 @@ def load_run_or_weights(
     """
     is_run = (pathlib.Path(where) / "config.json").is_file()
     of_run = {"checkpoint": checkpoint, "ema": ema}
-    of_weights = {"model": model, "num_classes": num_classes, "resolution": resolution}
+    knobs: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
+    of_weights = {"model": model, "num_classes": num_classes, **knobs}
     for flag, value in (of_weights if is_run else of_run).items():
         if value is not None:
             kind = "a run directory" if is_run else "weights"
             raise UserError(f"--{flag} has no meaning with {kind}: leave it out.")
     if is_run:
-        return load_run(where, checkpoint=checkpoint or "last", ema=ema)
+        return _with_weights(open_weights(where, checkpoint=checkpoint or "last", ema=ema))
     if pathlib.Path(where).is_dir() and where not in SOURCES:
         raise UserError(f"{where} has no config.json, so it is no run directory: check the path.")
     if model is None:
         raise UserError(f"--model is missing: name the network of the weights {where}.")
-    if resolution is None:
-        return load_pretrained(model, where, num_classes)
-    return load_pretrained(model, where, num_classes, resolution=resolution)
+    return load_pretrained(model, where, num_classes, **knobs)
+
+
+def _with_weights(run: RunWeights) -> Pretrained:
+    preprocessing = run.network.module.preprocessing
+    model = MobileNet(run.network.architecture, preprocessing=preprocessing)
+    nnx.update(model, run.params)
+    nnx.update(model, run.batch_stats)
+    return Pretrained(
+        model=model,
+        origin=f"{run.directory}, step {run.step:,}, {run.kind} weights",
+        knobs=given_knobs(run.config.model),
+        preprocessing=preprocessing,
+        has_own_classifier=True,
+    )
 
 
 def _find_step(checkpoints: Checkpoints, checkpoint: str, directory: pathlib.Path) -> int:

@@ -19,6 +19,7 @@ from mobilenet.errors import UserError
 from mobilenet.evaluation.evaluate import Interrupted, evaluate
 from mobilenet.networks.cost import count_cost
 from mobilenet.runs.checkpoint import Checkpoints, has_checkpoint
+from mobilenet.runs.json_files import finite_or_none
 from mobilenet.runs.metrics_file import read_metrics, read_scores
 from mobilenet.runs.reporting import Reporter
 from mobilenet.runs.run_directory import start_run, write_result
@@ -27,7 +28,7 @@ from mobilenet.runtime.agreement import agreed, from_first, is_first
 from mobilenet.runtime.mesh import replicated, to_devices
 from mobilenet.runtime.signals import stop_requested
 from mobilenet.training.experiment import Experiment, build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights, settle_config
 from mobilenet.training.step import Metrics
 
 
@@ -50,8 +51,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         several processes all stop at the same step if it arrived in any.
       UserError: the config or the machine is at fault, or the loss is not finite.
     """
-    initial = InitialWeights.of(config)
-    config = initial.config
+    config = settle_config(config)
     with stop_requested() as stop:
         # All this before the directory, which a config that cannot work should not occupy.
         train_split = open_split(config.data, config.data.train_split)
@@ -67,7 +67,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
 
         @functools.cache
         def first_state() -> TrainState:
-            return experiment.make_state(*initial.load(experiment.network))
+            return experiment.make_state(*load_initial_weights(config, experiment.network))
 
         if not from_first(has_checkpoint(workdir)):
             first_state()
@@ -212,8 +212,8 @@ class _Run:
         del last["split"], last["images_per_second"]
         return {
             "best": self._experiment.network.task.best,
-            # The moving statistics of a network that diverges can overflow; JSON has no infinity.
-            **{name: value if math.isfinite(value) else None for name, value in last.items()},
+            # The moving statistics of a network that diverges can overflow.
+            **finite_or_none(last),
             "split": self._eval_split.split,
             "step": step,
             "params": cost.params,

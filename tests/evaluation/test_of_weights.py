@@ -1,17 +1,16 @@
 """What eval.py --weights does: whose classes, whose preprocessing."""
 
-import jax
 import pytest
-from jax.sharding import AxisType, Mesh
 
-from mobilenet import config as base
+from mobilenet.errors import UserError
 from mobilenet.evaluation import of_weights as module
-from mobilenet.evaluation.of_weights import Seeing, evaluate_pretrained
-from mobilenet.evaluation.request import answer_request
+from mobilenet.evaluation.by_flags import evaluate_by_flags
 from mobilenet.factory import create_model
 from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights.pretrained import Pretrained
 from tests.helpers.toy_records import write_images
+
+pytestmark = pytest.mark.usefixtures("one_device")
 
 
 @pytest.fixture
@@ -24,8 +23,6 @@ def evaluated(tmp_path, monkeypatch):
     knobs = {"width": 0.25, "resolution": 32, "depth": "shallow"}
     pretrained = Pretrained(model, "somewhere", knobs, preprocessing, True)
     monkeypatch.setattr(module, "load_pretrained", lambda *_, **__: pretrained)
-    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
-    monkeypatch.setattr("mobilenet.runtime.mesh.make_mesh", lambda: mesh)
     seen = []
     build = module.build_network
 
@@ -35,40 +32,43 @@ def evaluated(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "build_network", watched)
 
-    def evaluate(**keywords):
-        result = evaluate_pretrained(
-            base.get_config(), "x", "mobilenet_v1_025", data="irons", data_dir=str(tmp_path),
-            batch_size=8, **keywords,
-        )  # fmt: skip
-        return result, seen[-1]
+    def evaluate(**flags):
+        own = {"weights": "x", "model": "mobilenet_v1_025", "data": "irons", "batch_size": 8}
+        return evaluate_by_flags({**own, "data_dir": str(tmp_path), **flags}), seen[-1]
 
     return evaluate
 
 
 def test_a_subset_is_scored_among_all_classes_as_the_source_sees_it(evaluated):
-    result, config = evaluated()
-    assert (result["top1"], result["num_images"], result["split"]) == (0.75, 4, "test")
+    text, config = evaluated()
     assert config.augment.mean == (1.0, 2.0, 3.0)
     assert (config.data.eval_crop, config.data.eval_fraction) == ("center", 0.5)
-    assert result["preprocessing"] == (
-        "the source's own preprocessing: short side 64, centre 32, area, "
-        "(pixels - [1, 2, 3]) / [4, 5, 6]"
+    assert text.startswith(
+        "somewhere; the source's own preprocessing: short side 64, centre 32, area, "
+        "(pixels - [1, 2, 3]) / [4, 5, 6]\ntop-1 75.00%"
     )
-    result, config = evaluated(seeing=Seeing(eval_crop="window", interpolation="area"))
+    assert "4 images of irons test" in text
+
+
+def test_the_flags_of_eval_reach_it(evaluated):
+    text, config = evaluated(split="test[:3]", eval_crop="window", interpolation="area")
     assert config.data.eval_crop == "window"
-    assert result["preprocessing"].startswith(
-        "the source's own preprocessing but for eval_crop: centre 32 of the image as it is"
-    )
-
-
-def test_the_flags_of_eval_reach_it(evaluated, tmp_path):
-    del evaluated  # only its patches are wanted
-    text = answer_request(
-        {
-            "weights": "x", "model": "mobilenet_v1_025", "data": "irons", "data_dir": str(tmp_path),
-            "batch_size": 8, "split": "test[:3]", "eval_crop": "window",
-        }
-    )  # fmt: skip
-    assert "but for eval_crop: centre 32 of the image as it is" in text
+    assert "preprocessing but for eval_crop: centre 32 of the image as it is" in text
     assert "top-1 100.00%" in text
     assert "3 images of irons test[:3]" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "Either --workdir=DIR names a run, or --weights=SOURCE"),
+        ({"split": "test"}, "Either --workdir=DIR names a run, or --weights=SOURCE"),
+        ({"workdir": "x", "weights": "keras"}, "--weights has no meaning with --workdir"),
+        ({"workdir": "x", "eval_crop": "window"}, "--eval_crop has no meaning with --workdir"),
+        ({"weights": "keras", "checkpoint": "best"}, "--checkpoint has no meaning with --weights"),
+        ({"weights": "keras", "model": "mobilenet_v1"}, "--weights needs --model and --data"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_named(given, message):
+    with pytest.raises(UserError, match=message):
+        evaluate_by_flags(given)

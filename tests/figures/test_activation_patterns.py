@@ -22,7 +22,7 @@ from mobilenet.networks.functional import split_model
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import start_run
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights, settle_config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +50,7 @@ def run(tmp_path_factory):
     config.batch_size = 8
     config.evaluation.batch_size = 8
     experiment = build_experiment(config, open_split(config.data, "train"))
-    state = experiment.make_state(*InitialWeights.of(config).load(experiment.network))
+    state = experiment.make_state(*load_initial_weights(settle_config(config), experiment.network))
     rng = np.random.default_rng(1)
     moved = dataclasses.replace(
         state,

@@ -3,14 +3,17 @@
 import pathlib
 import subprocess
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import ml_collections
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 
 from mobilenet.networks.architecture import V1_ROWS
+from mobilenet.runs.metrics_file import read_metrics
+from mobilenet.runtime.mesh import make_mesh
 from tests.helpers import small_config, stripes
 from tests.helpers.warm_start import WarmProgram
 
@@ -43,7 +46,7 @@ def tiny_network(monkeypatch) -> None:
 @pytest.fixture
 def one_device(monkeypatch) -> Mesh:
     """Makes runs use one device: a program for eight takes several times as long to compile."""
-    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
+    mesh = make_mesh(jax.devices()[:1])
     monkeypatch.setattr("mobilenet.runtime.mesh.make_mesh", lambda: mesh)
     return mesh
 
@@ -136,6 +139,14 @@ def start_sweep(start_warm_program, sweep_flags) -> Callable[..., WarmProgram]:
         return start_warm_program(script, *sweep_flags(workdir, rows, base), *flags)
 
     return start
+
+
+def read_curve(workdir: pathlib.Path) -> list[dict[str, Any]]:
+    """What every step and evaluation of a run measured, without times."""
+    return [
+        {key: value for key, value in record.items() if "second" not in key}
+        for record in read_metrics(workdir)
+    ]
 
 
 def _training_flags(data_dir: pathlib.Path, workdir: pathlib.Path) -> tuple[str, ...]:

@@ -1,59 +1,33 @@
 """A damaged checkpoint is never used: the one before it is, and a line says so."""
 
+import contextlib
 import errno
+import functools
 import shutil
 import subprocess
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
 
 from mobilenet.errors import UserError
 from mobilenet.runs import checkpoint
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.checksums import find_damage
-from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.state import TrainState
-from mobilenet.runtime.mesh import replicated
-from mobilenet.training.experiment import build_network
+from mobilenet.runs.weights import open_weights
 from mobilenet.training.loop import train
+from tests.helpers.small_runs import read_curve
+from tests.helpers.states import assert_equal, make_state, sharding, weights_of
 
 _SCORES = {1: 0.5, 2: 0.9, 3: 0.7}
-
-
-def _sharding():
-    return replicated(Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,)))
-
-
-def _state(step):
-    def tree(offset):
-        # Large enough that its values have a file of their own.
-        return {"layer": {"kernel": jnp.arange(2000, dtype=jnp.float32) + offset}}
-
-    state = TrainState(
-        step=jnp.asarray(step, jnp.int32),
-        params=tree(step),
-        batch_stats=tree(step + 0.25),
-        opt_state=(tree(step + 0.5), jnp.asarray(step, jnp.int32)),
-        ema=None,
-    )
-    return jax.device_put(state, _sharding())
-
-
-def _weights(step):
-    state = _state(step)
-    return {name: getattr(state, name) for name in ("params", "batch_stats", "ema")}
+# Large enough that its values have a file of their own.
+_state = functools.partial(make_state, size=2000, with_ema=False)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("saved")
-    checkpoints = Checkpoints(workdir, keep=3, scores={})
-    for step in (1, 2, 3):
-        checkpoints.save(step, _state(step))
-    checkpoints.close()
+    with _open(workdir, read_only=False) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, _state(step))
     return workdir
 
 
@@ -65,7 +39,8 @@ def workdir(saved, tmp_path):
 
 
 def _open(workdir, *, read_only=True):
-    return Checkpoints(workdir, keep=3, scores=_SCORES, read_only=read_only)
+    checkpoints = Checkpoints(workdir, keep=3, scores=_SCORES, read_only=read_only)
+    return contextlib.closing(checkpoints)
 
 
 def _files(workdir, step):
@@ -103,31 +78,26 @@ def test_training_takes_the_one_before_and_sets_the_damaged_one_aside(workdir, d
     damage(path)
     name = path.relative_to(workdir / "checkpoints" / "3")
     what = "missing" if not path.exists() else "not as it was written"
-    checkpoints = _open(workdir, read_only=False)
-    assert checkpoints.last_whole() == 2
+    with _open(workdir, read_only=False) as checkpoints:
+        assert checkpoints.last_whole() == 2
+        assert_equal(checkpoints.restore(2, _state(0), sharding()), _state(2))
     aside = workdir / "damaged_checkpoints" / "3.1"
     assert [record.getMessage() for record in caplog.records] == [
         f"The checkpoint of step 3 in {workdir}/checkpoints is damaged ({name} is {what}): that of "
         f"step 2 is used, and it is now {aside}."
     ]
-    jax.tree.map(
-        np.testing.assert_array_equal, checkpoints.restore(2, _state(0), _sharding()), _state(2)
-    )
-    checkpoints.close()
 
 
 def test_a_step_that_was_damaged_is_saved_again_and_again(workdir):
-    checkpoints = _open(workdir, read_only=False)
-    for number in (1, 2):
-        _flip(_values(workdir, 3, "weights"))
-        assert checkpoints.last_whole() == 2
-        assert len(list((workdir / "damaged_checkpoints").iterdir())) == number
-        checkpoints.save(3, _state(3))
-        checkpoints.wait()
-    assert checkpoints.last_whole() == 3
-    restored = checkpoints.restore(3, _state(0), _sharding())
-    jax.tree.map(np.testing.assert_array_equal, restored, _state(3))
-    checkpoints.close()
+    with _open(workdir, read_only=False) as checkpoints:
+        for number in (1, 2):
+            _flip(_values(workdir, 3, "weights"))
+            assert checkpoints.last_whole() == 2
+            assert len(list((workdir / "damaged_checkpoints").iterdir())) == number
+            checkpoints.save(3, _state(3))
+            checkpoints.wait()
+        assert checkpoints.last_whole() == 3
+        assert_equal(checkpoints.restore(3, _state(0), sharding()), _state(3))
 
 
 def test_a_flipped_bit_in_any_file_is_found(workdir):
@@ -157,18 +127,8 @@ def test_the_sums_are_those_of_sha256sum(workdir):
 @pytest.mark.parametrize("damage", [_flip, _cut, _empty], ids=["flipped", "cut", "emptied"])
 def test_a_damaged_list_of_sums_is_damage(workdir, damage):
     damage(workdir / "checkpoints" / "3" / "SHA256SUMS")
-    checkpoints = _open(workdir, read_only=False)
-    assert checkpoints.last_whole() == 2
-    checkpoints.close()
-
-
-def test_a_checkpoint_without_sums_is_taken_as_it_is(workdir):
-    (workdir / "checkpoints" / "3" / "SHA256SUMS").unlink()
-    checkpoints = _open(workdir)
-    assert checkpoints.last_whole() == 3
-    weights = checkpoints.restore_weights(3, _weights(0), _sharding())
-    jax.tree.map(np.testing.assert_array_equal, weights, _weights(3))
-    checkpoints.close()
+    with _open(workdir, read_only=False) as checkpoints:
+        assert checkpoints.last_whole() == 2
 
 
 @pytest.mark.parametrize(("which", "step", "instead"), [("last", 3, 2), ("best", 2, 3)])
@@ -176,9 +136,12 @@ def test_evaluation_takes_the_next_one_and_changes_nothing(workdir, which, step,
     path = _values(workdir, step, "weights")
     _flip(path)
     before = sorted(workdir.rglob("*"))
-    checkpoints = _open(workdir)
-    assert checkpoints.find_whole_weights(which) == instead
-    checkpoints.close()
+    with _open(workdir) as checkpoints:
+        assert checkpoints.find_whole_weights(which) == instead
+        # A damaged step that was asked for is refused.
+        message = rf"of step {step} in .* is damaged \(weights/.*\): take another"
+        with pytest.raises(UserError, match=message):
+            checkpoints.restore_weights(step, weights_of(_state(0)), sharding())
     assert sorted(workdir.rglob("*")) == before
     name = path.relative_to(workdir / "checkpoints" / str(step))
     assert [record.getMessage() for record in caplog.records] == [
@@ -187,91 +150,68 @@ def test_evaluation_takes_the_next_one_and_changes_nothing(workdir, which, step,
     ]
 
 
-def test_weights_do_not_suffer_from_damage_beside_them(workdir):
-    _flip(_values(workdir, 3, "progress"))
-    checkpoints = _open(workdir)
-    assert checkpoints.find_whole_weights("last") == 3
-    weights = checkpoints.restore_weights(3, _weights(0), _sharding())
-    jax.tree.map(np.testing.assert_array_equal, weights, _weights(3))
-    checkpoints.close()
-
-
-def test_a_damaged_step_that_was_asked_for_is_refused(workdir):
-    _flip(_values(workdir, 3, "weights"))
-    checkpoints = _open(workdir)
-    with pytest.raises(UserError, match=r"of step 3 in .* is damaged \(weights/.*\): take another"):
-        checkpoints.restore_weights(3, _weights(0), _sharding())
-    checkpoints.close()
+@pytest.mark.parametrize("harm", ["no sums", "damage beside the weights"])
+def test_weights_without_sums_or_beside_damage_are_read(workdir, harm):
+    if harm == "no sums":
+        (workdir / "checkpoints" / "3" / "SHA256SUMS").unlink()
+    else:
+        _flip(_values(workdir, 3, "progress"))
+    with _open(workdir) as checkpoints:
+        assert checkpoints.find_whole_weights("last") == 3
+        weights = checkpoints.restore_weights(3, weights_of(_state(0)), sharding())
+    assert_equal(weights, weights_of(_state(3)))
 
 
 def test_where_all_are_damaged_one_sentence_names_them_and_nothing_is_moved(workdir):
     for step in (1, 2, 3):
         _cut(_values(workdir, step, "weights"))
     before = sorted(workdir.rglob("*"))
-    checkpoints = _open(workdir, read_only=False)
-    for find in (checkpoints.last_whole, lambda: checkpoints.find_whole_weights("best")):
-        with pytest.raises(
-            UserError, match=r"^No checkpoint in .* is whole \(of step \d.*\): "
-        ) as e:
-            find()
-        assert all(f"of step {step} weights/" in str(e.value) for step in (1, 2, 3))
-    checkpoints.close()
+    message = r"^No checkpoint in .* is whole \(of step \d.*\): "
+    with _open(workdir, read_only=False) as checkpoints:
+        for find in (checkpoints.last_whole, lambda: checkpoints.find_whole_weights("best")):
+            with pytest.raises(UserError, match=message) as raised:
+                find()
+            assert all(f"of step {step} weights/" in str(raised.value) for step in (1, 2, 3))
     assert sorted(workdir.rglob("*")) == before
 
 
 def test_a_checkpoint_whose_sums_cannot_be_written_is_none(tmp_path, monkeypatch):
-    checkpoints = Checkpoints(tmp_path, keep=3, scores={})
-    checkpoints.save(1, _state(1))
-    checkpoints.wait()
-
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_checksums", full)
-    checkpoints.save(2, _state(2))
-    with pytest.raises(UserError, match=r"Cannot write a checkpoint .*: the disk is full: free"):
+    with _open(tmp_path, read_only=False) as checkpoints:
+        checkpoints.save(1, _state(1))
         checkpoints.wait()
-    left = Checkpoints(tmp_path, keep=3, scores={}, read_only=True)
-    assert left.steps() == [1]
-    left.close()
+        monkeypatch.setattr(checkpoint, "write_checksums", full)
+        checkpoints.save(2, _state(2))
+        with pytest.raises(UserError, match=r"Cannot write a checkpoint .*: the disk is full"):
+            checkpoints.wait()
+    with _open(tmp_path) as left:
+        assert left.steps() == [1]
 
 
 @pytest.mark.parametrize(("processes", "kind"), [(1, UserError), (2, RuntimeError)])
 def test_an_error_that_may_be_the_loss_of_a_process_is_left_as_it_is(
     tmp_path, monkeypatch, processes, kind
 ):
-    checkpoints = Checkpoints(tmp_path, keep=3, scores={})
-    monkeypatch.setattr("jax.process_count", lambda: processes)
-    with pytest.raises(kind, match="Barrier failed"), checkpoints._explained("write to"):
-        raise RuntimeError("Barrier failed")
-    monkeypatch.undo()
-    checkpoints.close()
-
-
-def _restored(config, workdir):
-    network = build_network(config, 3)
-    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
-    target = network.abstract_weights(with_ema=True)
-    weights = checkpoints.restore_weights(4, target, replicated(network.mesh))
-    checkpoints.close()
-    return weights
+    with _open(tmp_path, read_only=False) as checkpoints, monkeypatch.context() as patch:
+        patch.setattr("jax.process_count", lambda: processes)
+        with pytest.raises(kind, match="Barrier failed"), checkpoints._explained("write to"):
+            raise RuntimeError("Barrier failed")
 
 
 @pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
 @pytest.mark.slow
 def test_a_run_goes_on_from_the_one_before_to_the_same_bits(config, tmp_path, caplog):
-    def curve():
-        return [
-            {key: value for key, value in record.items() if "second" not in key}
-            for record in read_metrics(tmp_path)
-        ]
+    def found():
+        weights = [open_weights(tmp_path, ema=ema) for ema in (False, True)]
+        return read_curve(tmp_path), [(w.params, w.batch_stats) for w in weights]
 
     config.total_steps = 4
     train(config, tmp_path)
-    metrics, weights = curve(), _restored(config, tmp_path)
+    before = found()
     _flip(_values(tmp_path, 4, "weights"))
     train(config, tmp_path)
     assert "The checkpoint of step 4 in " in caplog.text
     assert "that of step 2 is used" in caplog.text
-    assert curve() == metrics
-    jax.tree.map(np.testing.assert_array_equal, _restored(config, tmp_path), weights)
+    assert_equal(found(), before)

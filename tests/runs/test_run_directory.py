@@ -1,5 +1,6 @@
 """A run directory reads back what it was given, and keeps out other configs and processes."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -14,9 +15,9 @@ from mobilenet import config as base
 from mobilenet.errors import UserError
 from mobilenet.runs.run_directory import (
     FREE_KEYS,
+    is_free,
     read_class_names,
     read_config,
-    read_result,
     start_run,
     write_result,
 )
@@ -32,6 +33,19 @@ def _config(**overrides):
 
 def _start(workdir, command=("train.py",), **overrides):
     with start_run(workdir, _config(**overrides), _CLASSES, command=command):
+        pass
+
+
+def _start_with(workdir, **keys):
+    """Starts with a config whose model has other keys; None takes one away."""
+    config = _config()
+    with config.unlocked():
+        for key, value in keys.items():
+            if value is None:
+                del config.model[key]
+            else:
+                config.model[key] = value
+    with start_run(workdir, config, _CLASSES, command=[]):
         pass
 
 
@@ -56,18 +70,12 @@ def test_references_are_written_as_their_values(tmp_path):
         assert read_config(tmp_path).schedule.learning_rate == 1.0
 
 
-def test_every_start_is_remembered(tmp_path):
-    _start(tmp_path, ["train.py", "--first"])
-    _start(tmp_path, ["train.py", "--second"])
-    starts = json.loads((tmp_path / "environment.json").read_text())["starts"]
-    assert [start["command"][1] for start in starts] == ["--first", "--second"]
-
-
-def test_the_command_is_that_of_the_process_by_default(tmp_path, monkeypatch):
+def test_every_start_is_remembered(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "--here"])
-    _start(tmp_path, None)
-    (start,) = json.loads((tmp_path / "environment.json").read_text())["starts"]
-    assert start["command"] == ["train.py", "--here"]
+    for command in (["train.py", "--first"], ["train.py", "--second"], None):
+        _start(tmp_path, command)
+    starts = json.loads((tmp_path / "environment.json").read_text())["starts"]
+    assert [start["command"][1] for start in starts] == ["--first", "--second", "--here"]
 
 
 def test_another_config_is_refused_with_every_key_that_differs(tmp_path):
@@ -83,28 +91,17 @@ def test_another_config_is_refused_with_every_key_that_differs(tmp_path):
     assert (tmp_path / "config.json").read_text() == before
 
 
-def test_the_length_of_a_run_may_not_change(tmp_path):
-    _start(tmp_path)
-    with pytest.raises(UserError, match=r"config\.total_epochs: 2\.0 there, 3\.0 here"):
-        _start(tmp_path, total_epochs=3.0)
-
-
-def test_the_same_number_in_another_type_is_the_same(tmp_path):
+def test_the_length_of_a_run_may_not_change_but_its_type(tmp_path):
     _start(tmp_path, total_epochs=2.0)
     _start(tmp_path, total_epochs=2)
+    with pytest.raises(UserError, match=r"config\.total_epochs: 2\.?0? there, 3\.0 here"):
+        _start(tmp_path, total_epochs=3.0)
 
 
 def test_a_key_that_only_one_config_has_is_named(tmp_path):
     _start(tmp_path)
-    config = _config()
-    with config.unlocked():
-        config.model.new_knob = 3
-        del config.model.depth
-    with (
-        pytest.raises(UserError) as raised,
-        start_run(tmp_path, config, _CLASSES, command=[]),
-    ):
-        pass
+    with pytest.raises(UserError) as raised:
+        _start_with(tmp_path, new_knob=3, depth=None)
     assert "config.model.new_knob: no such key there, 3 here" in str(raised.value)
     assert "config.model.depth: None there, no such key here" in str(raised.value)
 
@@ -131,28 +128,15 @@ def test_every_free_key_exists():
         assert name in (config[section] if section else config)
 
 
-def test_a_key_whose_name_only_begins_like_a_free_one_is_not_free(tmp_path):
-    def start(value):
-        config = _config()
-        with config.unlocked():
-            config.logistic = value
-        with start_run(tmp_path, config, _CLASSES, command=[]):
-            pass
-
-    start(1)
-    with pytest.raises(UserError, match="logistic"):
-        start(2)
+def test_a_key_whose_name_only_begins_like_a_free_one_is_not_free():
+    assert is_free("log")
+    assert is_free("log.every_steps")
+    assert not is_free("logistic")
 
 
 def test_a_list_in_a_config_is_refused(tmp_path):
-    config = _config()
-    with config.unlocked():
-        config.model.sizes = [1, 2]
-    with (
-        pytest.raises(UserError, match=r"config\.model\.sizes is \[1, 2\], a list"),
-        start_run(tmp_path, config, _CLASSES, command=[]),
-    ):
-        pass
+    with pytest.raises(UserError, match=r"config\.model\.sizes is \[1, 2\], a list"):
+        _start_with(tmp_path, sizes=[1, 2])
 
 
 def test_a_workdir_that_is_a_file_is_one_sentence(tmp_path):
@@ -169,8 +153,9 @@ def test_a_workdir_that_cannot_be_made_is_one_sentence():
         _start(pathlib.Path("/proc/nowhere/a"))
 
 
-def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path, monkeypatch):
-    write_result(tmp_path, {"accuracy": 0.5})
+def test_a_result_is_written_alone_and_whole_or_not_at_all(tmp_path, monkeypatch):
+    write_result(tmp_path, {"accuracy": 0.5, "steps": 10})
+    (path,) = tmp_path.iterdir()
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -178,91 +163,65 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_old_file(tmp_path, monkeypatc
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(UserError, match=r"Cannot write .*result\.json: the disk is full: free"):
         write_result(tmp_path, {"accuracy": 0.75})
-    assert read_result(tmp_path) == {"accuracy": 0.5}
+    assert json.loads(path.read_text()) == {"accuracy": 0.5, "steps": 10}
 
 
-_HOLD_LOCK = """
-import fcntl, sys
-file = open(sys.argv[1], "a+")
-fcntl.lockf(file, fcntl.LOCK_EX)
-print("locked", flush=True)
-sys.stdin.read()
-"""
-
-
-def test_two_processes_cannot_use_one_directory(tmp_path):
-    _start(tmp_path)
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLD_LOCK, str(tmp_path / ".lock")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as other:
-        assert other.stdout.readline() == "locked\n"
-        with pytest.raises(
-            UserError, match=f"Another process is using .*{re.escape(str(tmp_path))}"
-        ):
-            _start(tmp_path)
-        other.kill()
-        other.wait()
-        # The lock died with its process.
-        _start(tmp_path)
-
-
-_TRY_LOCK = """
+_LOCK = """
 import fcntl, sys
 file = open(sys.argv[1], "a+")
 try:
     # Even a lock that tolerates its like finds the run's in the way.
-    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    fcntl.lockf(file, (fcntl.LOCK_SH if "try" in sys.argv else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 except OSError:
-    print("refused")
+    print("refused", flush=True)
 else:
-    print("got it")
+    print("got it", flush=True)
+    sys.stdin.read()
 """
 
 
-def test_the_lock_is_held_while_the_run_goes_on_and_released_after_an_error(tmp_path):
-    def other_process():
-        command = [sys.executable, "-c", _TRY_LOCK, str(tmp_path / ".lock")]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+@contextlib.contextmanager
+def _other_process(workdir, *words):
+    """Another process, which locks the directory; what it says of it."""
+    command = [sys.executable, "-c", _LOCK, str(workdir / ".lock"), *words]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.kill()
 
+
+def test_two_processes_cannot_use_one_directory(tmp_path):
+    _start(tmp_path)
+    message = f"Another process is using .*{re.escape(str(tmp_path))}"
+    with _other_process(tmp_path) as answer:
+        assert answer == "got it"
+        with pytest.raises(UserError, match=message):
+            _start(tmp_path)
+    # The lock died with its process.
+    _start(tmp_path)
+
+
+def test_the_lock_is_held_while_the_run_goes_on_and_released_after_an_error(tmp_path):
     answers = []
 
-    def failing_run():
-        with start_run(tmp_path, _config(), _CLASSES, command=[]):
-            answers.append(other_process())
-            raise RuntimeError("the run failed")
+    def fail(answer):
+        answers.append(answer)
+        raise FileNotFoundError("an image")
 
-    with pytest.raises(RuntimeError, match="the run failed"):
-        failing_run()
-    assert [*answers, other_process()] == ["refused", "got it"]
-
-
-def test_an_error_of_the_run_itself_is_not_taken_for_one_of_the_directory(tmp_path):
+    # An error of the run itself is not taken for one of the directory.
     with (
         pytest.raises(FileNotFoundError, match="an image"),
         start_run(tmp_path, _config(), _CLASSES, command=[]),
+        _other_process(tmp_path, "try") as answer,
     ):
-        raise FileNotFoundError("an image")
-
-
-def test_a_result_marks_a_finished_run(tmp_path):
-    assert read_result(tmp_path) is None
-    write_result(tmp_path, {"accuracy": 0.5, "steps": 10})
-    assert read_result(tmp_path) == {"accuracy": 0.5, "steps": 10}
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+        fail(answer)
+    with _other_process(tmp_path, "try") as answer:
+        assert [*answers, answer] == ["refused", "got it"]
 
 
 def test_a_directory_without_a_run_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no config\.json in .*not the directory of a run"):
         read_config(tmp_path)
-
-
-def test_a_config_that_cannot_be_parsed_is_named(tmp_path):
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
-        _start(tmp_path)
 
 
 @pytest.fixture
@@ -281,11 +240,12 @@ def become_second(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        (b"{", "is not valid JSON"),
         (b"\x80\x04K\x01.", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
         (b"[1, 2]", "is no config"),
     ],
-    ids=["pickle", "deep", "list"],
+    ids=["cut", "pickle", "deep", "list"],
 )
 def test_a_config_from_elsewhere_is_named(tmp_path, content, message):
     (tmp_path / "config.json").write_bytes(content)

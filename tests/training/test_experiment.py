@@ -14,7 +14,7 @@ from mobilenet.ops.fused.operation import fused_expansion
 from mobilenet.runtime.mesh import replicated, split_over_images
 from mobilenet.tasks.network import build_network
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights
 from tests.helpers.small_config import get_config
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -36,7 +36,7 @@ def build(config):
 def first_state(build, config):
     def first_state(**changes):
         experiment = build(**changes)
-        return experiment.make_state(*InitialWeights.of(config).load(experiment.network))
+        return experiment.make_state(*load_initial_weights(config, experiment.network))
 
     return first_state
 

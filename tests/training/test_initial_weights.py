@@ -17,7 +17,7 @@ from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import read_config
 from mobilenet.training import loop
 from mobilenet.training.experiment import build_experiment
-from mobilenet.training.initial_weights import InitialWeights
+from mobilenet.training.initial_weights import load_initial_weights, settle_config
 from tests.helpers import small_config
 
 _TINY = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
@@ -47,22 +47,22 @@ def _slim_file(path, classes):
 
 
 def _initial_state(config):
-    initial = InitialWeights.of(config)
-    experiment = build_experiment(initial.config, open_split(config.data, "train"))
-    return experiment.make_state(*initial.load(experiment.network))
+    config = settle_config(config)
+    experiment = build_experiment(config, open_split(config.data, "train"))
+    return experiment.make_state(*load_initial_weights(config, experiment.network))
 
 
 def test_without_weights_the_pixels_are_slims():
     config = finetune.get_config()
     config.initial_weights = None
-    settled = InitialWeights.of(config).config
+    settled = settle_config(config)
     assert settled.augment.mean == settled.augment.stddev == (127.5, 127.5, 127.5)
     assert settled.model.padding is None
     assert config.augment.mean is None  # what is given is not changed
 
 
 def test_what_goes_with_published_weights_is_written_into_the_config(caplog):
-    settled = InitialWeights.of(finetune.get_config()).config
+    settled = settle_config(finetune.get_config())
     assert (settled.model.padding, settled.model.norm_epsilon) == ("symmetric", 1e-5)
     # torchvision's transforms give them as shares of 255.
     np.testing.assert_allclose(settled.augment.mean, 255 * np.array([0.485, 0.456, 0.406]))
@@ -76,7 +76,7 @@ def test_what_the_user_gives_stays_and_a_foreign_mean_is_said(caplog):
     config.model.padding = "same"
     config.model.norm_momentum = 0.5
     config.augment.mean = (127.5, 127.5, 127.5)
-    settled = InitialWeights.of(config).config
+    settled = settle_config(config)
     assert (settled.model.padding, settled.model.norm_momentum) == ("same", 0.5)
     assert settled.augment.mean == (127.5, 127.5, 127.5)
     assert [record.getMessage() for record in caplog.records] == [
@@ -98,7 +98,7 @@ def test_weights_that_do_not_exist(words, message):
     config = finetune.get_config()
     config.initial_weights = words
     with pytest.raises(ConfigError, match=message):
-        InitialWeights.of(config)
+        settle_config(config)
 
 
 @_TINY
@@ -168,7 +168,7 @@ def _second(data_dir, first_run):
 @_TINY
 def test_a_run_goes_on_from_another_ones_average(data_dir, first_run):
     config = _second(data_dir, first_run)
-    settled = InitialWeights.of(config).config
+    settled = settle_config(config)
     assert settled.model.norm_epsilon == 0.01
     assert settled.augment.mean == (1.0, 2.0, 3.0)
     state = _initial_state(config)
@@ -185,12 +185,11 @@ def test_a_run_goes_on_from_another_ones_average(data_dir, first_run):
 
 @_TINY
 def test_a_run_of_other_classes_gets_a_new_classifier(data_dir, first_run):
-    initial = InitialWeights.of(_second(data_dir, first_run))
-    config = initial.config
+    config = settle_config(_second(data_dir, first_run))
     split = open_split(config.data, "train")
     split = dataclasses.replace(split, num_classes=2)
     experiment = build_experiment(config, split)
-    params, _ = initial.load(experiment.network)
+    params, _ = load_initial_weights(config, experiment.network)
     fresh = initialize(MobileNet(experiment.network.architecture), config.seed)
     assert params["logits"]["kernel"].shape == (16, 2)
     assert not params["logits"]["kernel"].any()
@@ -215,10 +214,10 @@ def test_the_network_of_a_run_scales_pixels_as_its_weights_want_them(test_data, 
     )
     config.initial_weights = f"torchvision:{test_data / 'weights' / name / f'{name}.npz'}"
     config.model.width, config.model.resolution = 1.0, 32
-    initial = InitialWeights.of(config)
-    network = build_experiment(initial.config, open_split(config.data, "train")).network
+    config = settle_config(config)
+    network = build_experiment(config, open_split(config.data, "train")).network
     module = nnx.clone(network.module)
-    for tree in initial.load(network):
+    for tree in load_initial_weights(config, network):
         nnx.update(module, tree)
     module.logits.kernel.set_value(jnp.ones_like(module.logits.kernel[...]))
     module.eval()

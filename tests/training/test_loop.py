@@ -12,7 +12,6 @@ from mobilenet.data import pipeline
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.evaluation.evaluate import evaluate
 from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.run_directory import read_result
 from mobilenet.training import loop
 from mobilenet.training.loop import Stopped, train
 
@@ -45,7 +44,7 @@ def test_a_run_records_itself_and_keeps_the_last_and_the_best(config, tmp_path, 
     config.schedule.name = "cosine"
     result = train(config, tmp_path)
     assert _steps(tmp_path) == [8, 10]
-    assert read_result(tmp_path) == result
+    assert json.loads((tmp_path / "result.json").read_text()) == result
     assert (result["step"], result["top1"], result["num_images"]) == (10, 0.5, 24)
     assert result["split"] == "test"
     assert list((tmp_path / "tensorboard").iterdir())
@@ -119,7 +118,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(config, tmp_path):
     assert f"The loss of step {last['step']} is " in message
     assert f"on batch {good} of seed 0 (epoch {good / 4.5:.2f})" in message
     assert f"step {good} is saved in {tmp_path}" in message
-    assert read_result(tmp_path) is None
+    assert not (tmp_path / "result.json").exists()
     # It says the same when started again.
     with pytest.raises(UserError, match=f"The loss of step {last['step']} is "):
         train(config, tmp_path)

@@ -13,6 +13,7 @@ from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.run_directory import read_config
 from mobilenet.runtime.mesh import replicated
 from mobilenet.training.experiment import build_experiment
+from tests.helpers.small_runs import read_curve
 
 # Of 72 images in batches of 16: an epoch is 4.5 steps.
 _STEPS = 12
@@ -78,7 +79,7 @@ def test_kills_and_signals_anywhere_change_no_bit(
     assert int(broken_state.step) == _STEPS
     assert broken_state.ema is not None
     jax.tree.map(np.testing.assert_array_equal, unbroken_state, broken_state)
-    assert _curve(tmp_path / "unbroken") == _curve(broken)
+    assert read_curve(tmp_path / "unbroken") == read_curve(broken)
     assert len(json.loads((broken / "environment.json").read_text())["starts"]) == 4
 
     flags = ("--checkpoint=8", "--noema", "--split=train", "--batch_size=24")
@@ -90,11 +91,3 @@ def test_kills_and_signals_anywhere_change_no_bit(
 
 def _evaluated(workdir):
     return [record["step"] for record in read_metrics(workdir) if record["split"] == "eval"]
-
-
-def _curve(workdir):
-    """What every step and evaluation measured, without times."""
-    return [
-        {key: value for key, value in record.items() if "second" not in key}
-        for record in read_metrics(workdir)
-    ]

@@ -15,7 +15,7 @@ from mobilenet.networks.functional import split_model
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import start_run
 from mobilenet.runs.state import TrainState
-from mobilenet.runs.weights import load_run, load_run_or_weights
+from mobilenet.runs.weights import load_run_or_weights
 from mobilenet.weights.convert import convert
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.layout import TENSORFLOW_DENSE_CONV, TENSORFLOW_DEPTHWISE, TORCH_CONV
@@ -199,7 +199,7 @@ def run(tmp_path_factory):
 def test_a_run_is_converted_with_its_own_weights_and_images(run, tmp_path):
     directory, raw, averaged = run
     for ema, expected in ((False, raw), (None, averaged)):
-        loaded = load_run(directory, ema=ema)
+        loaded = load_run_or_weights(str(directory), ema=ema)
         jax.tree.map(np.testing.assert_array_equal, _leaves(loaded.model), _leaves(expected))
     assert loaded.preprocessing.mean == (1.0, 2.0, 3.0)
     code = convert(loaded, "keras", tmp_path / "x.h5")
@@ -207,7 +207,7 @@ def test_a_run_is_converted_with_its_own_weights_and_images(run, tmp_path):
     assert "classes=10" in code
     assert "(pixels - [1, 2, 3])" in code
     with pytest.raises(UserError, match="has no best checkpoint that was evaluated"):
-        load_run(directory, checkpoint="best")
+        load_run_or_weights(str(directory), checkpoint="best")
 
 
 def test_the_command_prints_the_python_that_loads_the_file(run, tmp_path, run_script):
