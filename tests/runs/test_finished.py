@@ -27,6 +27,7 @@ def test_runs_are_read_from_directories(tmp_path, make_run):
 
 def test_a_line_holds_a_run_without_the_paths_of_its_machine(tmp_path, make_run):
     run = make_run("a")
+    run.metrics.append({"step": 6, "split": "train", "loss": math.inf})
     line = to_line(run)
     assert "somebody" not in line
     (tmp_path / "runs.jsonl").write_text(line + "\n")
@@ -34,7 +35,7 @@ def test_a_line_holds_a_run_without_the_paths_of_its_machine(tmp_path, make_run)
     assert (read.name, read.result) == (run.name, run.result)
     assert read.config["data"] == run.config["data"] | {"data_dir": None}
     assert read.curve("top1", "eval") == ([10], [0.5])
-    assert read.curve("loss", "train") == ([5], [2.12346])
+    assert read.curve("loss", "train") == ([5, 6], [2.12346, math.inf])
 
 
 @pytest.mark.parametrize(
@@ -47,14 +48,6 @@ def test_a_line_names_the_file_of_the_initial_weights_alone(make_run, words, kep
     assert json.loads(to_line(run))["config"]["initial_weights"] == kept
 
 
-def test_losses_that_are_not_finite_survive_a_line(tmp_path, make_run):
-    run = make_run("a")
-    run.metrics[0]["loss"] = math.inf
-    (tmp_path / "runs.jsonl").write_text(to_line(run) + "\n")
-    (read,) = read_runs([tmp_path / "runs.jsonl"])
-    assert read.curve("loss", "train") == ([5], [math.inf])
-
-
 def test_keys_are_dotted(make_run):
     run = make_run("a", {"model.width": 0.75})
     assert run.key("model.width") == 0.75
@@ -63,19 +56,13 @@ def test_keys_are_dotted(make_run):
         run.key("model.depth")
 
 
-def test_a_path_without_complete_runs_is_named(tmp_path):
+def test_a_path_without_complete_runs_or_with_something_else_is_named(tmp_path, make_run):
     with pytest.raises(UserError, match=r"no complete run in .*absent"):
         read_runs([tmp_path / "absent"])
-
-
-def test_a_file_that_holds_something_else_is_named(tmp_path, make_run):
     path = tmp_path / "runs.jsonl"
     path.write_text(to_line(make_run()) + '\n{"name": "b"}\n')
     with pytest.raises(UserError, match=r"Line 2 of .*runs.jsonl is no run"):
         read_runs([path])
-
-
-def test_a_damaged_part_is_named(tmp_path, make_run):
     _write(make_run("a"), tmp_path / "a")
     (tmp_path / "a" / "config.json").write_text('{"seed": ')
     with pytest.raises(UserError, match=r"config.json is not valid JSON"):

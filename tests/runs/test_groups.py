@@ -22,19 +22,24 @@ def test_runs_of_other_seeds_are_one_group(make_run):
     assert wide.stddev("top1") is None
 
 
-def test_a_seed_that_is_not_finite_has_no_spread(make_run):
-    runs = [make_run("a", {"seed": 0}, top1=0.5), make_run("b", {"seed": 1}, top1=math.nan)]
+@pytest.mark.parametrize("top1", [math.nan, None])  # None as in a result
+def test_a_seed_that_is_not_finite_has_no_spread(make_run, top1):
+    runs = [make_run("a", {"seed": 0}, top1=0.5), make_run("b", {"seed": 1}, top1=top1)]
     (group,) = group_runs(runs)
     assert math.isnan(group.mean("top1"))
     assert math.isnan(group.stddev("top1"))
 
 
-def test_what_changes_no_weight_makes_no_group(make_run):
-    runs = [
-        make_run("a", {"data.data_dir": "/x", "log.every_steps": 1}),
-        make_run("b", {"data.data_dir": "/y", "seed": 1}),
-    ]
-    (group,) = group_runs(runs)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # What changes no weight, and a key that came later at None.
+        ({"data.data_dir": "/x", "log.every_steps": 1}, {"data.data_dir": "/y", "seed": 1}),
+        ({}, {"model.new": None, "seed": 1}),
+    ],
+)
+def test_what_makes_no_group(make_run, one, other):
+    (group,) = group_runs([make_run("a", one), make_run("b", other)])
     assert len(group.runs) == 2
     assert group.overrides == {}
 
@@ -47,11 +52,6 @@ def test_a_run_that_is_given_twice_counts_once(make_run):
 def test_a_key_that_only_some_configs_have_differs(make_run):
     old, new = make_run("a"), make_run("b", {"model.new": 3})
     assert [g.overrides for g in group_runs([old, new])] == [{"model.new": None}, {"model.new": 3}]
-
-
-def test_a_key_that_came_later_at_none_makes_no_group(make_run):
-    (group,) = group_runs([make_run("a"), make_run("b", {"model.new": None, "seed": 1})])
-    assert len(group.runs) == 2
 
 
 def test_flatten_joins_keys():

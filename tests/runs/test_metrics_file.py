@@ -27,21 +27,17 @@ def _steps(directory):
 
 def test_a_record_is_one_line_of_json(tmp_path):
     file = MetricsFile(tmp_path, start_step=0)
-    file.write(3, "eval", {"accuracy": np.float32(0.5), "images": np.int32(100)})
+    metrics = {"accuracy": np.float32(0.5), "loss": jnp.float32(0.25), "images": np.int32(100)}
+    file.write(3, "eval", metrics)
     # Before `close`: a kill loses nothing.
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    with pytest.raises(ValueError, match="named 'step'"):
+        file.write(1, "train", {"step": 2.0})
     file.close()
     assert [json.loads(line) for line in lines] == [
-        {"step": 3, "split": "eval", "accuracy": 0.5, "images": 100}
+        {"step": 3, "split": "eval", "accuracy": 0.5, "loss": 0.25, "images": 100}
     ]
     assert '"images": 100}' in lines[0]
-
-
-def test_device_scalars_are_numbers(tmp_path):
-    file = MetricsFile(tmp_path, start_step=0)
-    file.write(1, "train", {"loss": jnp.float32(0.25)})
-    file.close()
-    assert read_metrics(tmp_path) == [{"step": 1, "split": "train", "loss": 0.25}]
 
 
 def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
@@ -58,22 +54,20 @@ def test_numbers_that_are_not_finite_survive_in_valid_json(tmp_path):
     assert (record["b"], record["c"]) == (math.inf, -math.inf)
 
 
-def test_a_resume_drops_what_came_after_its_checkpoint_and_appends(tmp_path):
-    _write(tmp_path, [1, 10, 20, 30])
-    _write(tmp_path, [30, 40], start_step=20)
-    assert _steps(tmp_path) == [1, 10, 20, 30, 40]
-
-
-def test_a_new_run_starts_with_an_empty_file(tmp_path):
-    _write(tmp_path, [0, 10])
-    _write(tmp_path, [])
-    assert _steps(tmp_path) == []
-
-
-def test_an_evaluation_before_the_first_step_survives_a_resume(tmp_path):
-    _write(tmp_path, [0, 10, 20])
-    _write(tmp_path, [], start_step=10)
-    assert _steps(tmp_path) == [0, 10]
+@pytest.mark.parametrize(
+    ("before", "start_step", "steps", "left"),
+    [
+        ([1, 10, 20, 30], 20, [30, 40], [1, 10, 20, 30, 40]),
+        # An evaluation before the first step survives; a new run starts with an empty file.
+        ([0, 10, 20], 10, [], [0, 10]),
+        ([0, 10], 0, [], []),
+    ],
+)
+def test_a_resume_drops_what_came_after_its_checkpoint(tmp_path, before, start_step, steps, left):
+    assert read_metrics(tmp_path) == []
+    _write(tmp_path, before)
+    _write(tmp_path, steps, start_step=start_step)
+    assert _steps(tmp_path) == left
 
 
 @pytest.mark.parametrize("cut", [1, 2, 10, 30])
@@ -109,24 +103,11 @@ def test_a_kill_while_the_file_is_being_cleaned_loses_nothing(tmp_path, monkeypa
         with pytest.raises(KeyboardInterrupt):
             MetricsFile(tmp_path, start_step=20)
     assert _steps(tmp_path) == [10, 20, 30]
-    _write(tmp_path, [30], start_step=20)
-    assert _steps(tmp_path) == [10, 20, 30]
-
-
-def test_no_metric_takes_the_name_of_a_fixed_key(tmp_path):
-    file = MetricsFile(tmp_path, start_step=0)
-    with pytest.raises(ValueError, match="named 'step'"):
-        file.write(1, "train", {"step": 2.0})
-    file.close()
 
 
 def test_a_directory_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"Cannot write .*metrics\.jsonl: No such file"):
         MetricsFile(tmp_path / "absent", start_step=0)
-
-
-def test_no_file_yet_means_no_records(tmp_path):
-    assert read_metrics(tmp_path) == []
 
 
 def test_a_full_disk_on_a_resume_is_one_sentence_and_loses_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """Two widths, one of them with three seeds, in every form."""
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -46,6 +47,8 @@ def test_csv_and_json_hold_plain_numbers(runs):
     first, second = json.loads(format_results(groups, "json"))
     assert first == wanted
     assert second["top1_stddev"] is None
+    (diverged,) = group_runs([dataclasses.replace(runs[0], result=runs[0].result | {"top1": None})])
+    assert json.loads(format_results([diverged], "json"))[0]["top1_mean"] is None
     first, second = csv.DictReader(io.StringIO(format_results(groups, "csv")))
     assert {key: float(value) for key, value in first.items()} == wanted
     assert second["top1_stddev"] == ""
@@ -67,10 +70,9 @@ def test_the_result_names_the_score(make_run):
 
 
 def test_different_scores_are_no_table(runs, make_run):
+    other = make_run("a", {"model.width": 2.0}, best="iou", iou=0.25)
     with pytest.raises(UserError, match=r"different scores \(iou, top1\)"):
-        format_results(
-            group_runs([*runs, make_run("a", {"model.width": 2.0}, best="iou", iou=0.25)]), "csv"
-        )
+        format_results(group_runs([*runs, other]), "csv")
 
 
 def test_lines_go_through_the_command_unchanged(run_script, tmp_path, runs):
