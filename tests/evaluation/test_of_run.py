@@ -1,5 +1,6 @@
 """What eval.py does: which checkpoint, which weights and which images a number belongs to."""
 
+import contextlib
 import json
 import math
 import shutil
@@ -7,7 +8,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
 
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError, UserError
@@ -18,10 +18,11 @@ from mobilenet.networks.architecture import V1_ROWS
 from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.run_directory import read_config
-from mobilenet.runtime.mesh import replicated
+from mobilenet.runtime.mesh import make_mesh, replicated
 from mobilenet.tasks.network import build_network
 from mobilenet.training import loop
 from tests.helpers import label_sets, small_config, stripes
+from tests.helpers.states import assert_equal
 
 # Every evaluation builds its network anew.
 pytestmark = pytest.mark.usefixtures("cached_compilation")
@@ -32,7 +33,7 @@ _BEST, _LAST = 4, 10
 @pytest.fixture(scope="module")
 def run(data_dir, tmp_path_factory):
     """A run with the checkpoints of steps 4 and 10, of which the first has the better top-1."""
-    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
+    mesh = make_mesh(jax.devices()[:1])
     scores = iter([0.9, 0.5, 0.6])
 
     def scored(*arguments, **keywords):
@@ -51,31 +52,20 @@ def run(data_dir, tmp_path_factory):
         yield directory
 
 
-@pytest.fixture
-def evaluated_weights(monkeypatch):
-    """The (params, batch_stats) that were evaluated, one pair a call."""
-    seen = []
-
-    def watched(network, params, batch_stats, *arguments, **keywords):
-        seen.append((params, batch_stats))
-        return evaluate(network, params, batch_stats, *arguments, **keywords)
-
-    monkeypatch.setattr(module, "evaluate", watched)
-    return seen
-
-
 def _recorded_loss(run, step):
     (record,) = (r for r in read_metrics(run) if r["split"] == "eval" and r["step"] == step)
     return record["loss"]
 
 
-def _copy(run, tmp_path, **changes):
-    """The run in another place, without its checkpoints, with top-level keys changed."""
+def _copy(run, tmp_path, *, checkpoints=False, **changes):
+    """The run in another place, with top-level keys changed."""
     directory = tmp_path / "copy"
     directory.mkdir()
     config = json.loads((run / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, **changes}))
     shutil.copy(run / "data.json", directory)
+    if checkpoints:
+        shutil.copytree(run / "checkpoints", directory / "checkpoints")
     return directory
 
 
@@ -101,45 +91,39 @@ def test_a_checkpoint_is_chosen_by_name_or_step(run, checkpoint, step):
 
 
 @pytest.mark.parametrize(("ema", "weights"), [(None, "ema"), (True, "ema"), (False, "raw")])
-def test_the_average_or_the_weights_themselves(run, evaluated_weights, ema, weights):
+def test_the_average_or_the_weights_themselves(run, monkeypatch, ema, weights):
+    seen = []
+
+    def watched(network, params, batch_stats, *arguments, **keywords):
+        seen.append((params, batch_stats))
+        return evaluate(network, params, batch_stats, *arguments, **keywords)
+
+    monkeypatch.setattr(module, "evaluate", watched)
     assert evaluate_run(run, ema=ema)["weights"] == weights
     network = build_network(read_config(run), 3)
-    checkpoints = Checkpoints(run, keep=1, scores={}, read_only=True)
-    saved = checkpoints.restore_weights(
-        _LAST, network.abstract_weights(with_ema=True), replicated(network.mesh)
-    )
-    checkpoints.close()
+    with contextlib.closing(Checkpoints(run, keep=1, scores={}, read_only=True)) as checkpoints:
+        target = network.abstract_weights(with_ema=True)
+        saved = checkpoints.restore_weights(_LAST, target, replicated(network.mesh))
     raw = (saved["params"], saved["batch_stats"])
     expected, other = (saved["ema"], raw) if weights == "ema" else (raw, saved["ema"])
-    jax.tree.map(np.testing.assert_array_equal, evaluated_weights[0], expected)
-    for mine, its in zip(evaluated_weights[0], other, strict=True):
-        kernels = [
-            np.asarray(tree["stem"]["conv"]["norm"][name])
-            for tree in (mine, its)
-            for name in ("scale", "mean")
-            if name in tree["stem"]["conv"]["norm"]
-        ]
+    assert_equal(seen[0], expected)
+    for name, mine, its in zip(("scale", "mean"), seen[0], other, strict=True):
+        kernels = [np.asarray(tree["stem"]["conv"]["norm"][name]) for tree in (mine, its)]
         assert not np.array_equal(*kernels)
 
 
-def test_a_split_can_be_named(run):
+def test_split_folder_and_batch_size_can_be_named(run, tmp_path, monkeypatch):
     result = evaluate_run(run, split="train[:50%]")
     assert (result["split"], result["num_images"]) == ("train[:50%]", stripes.TRAIN // 2)
-
-
-def test_the_data_may_have_moved(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(stripes, "TEST", 18)
-    stripes.write_stripes(tmp_path)
-    assert evaluate_run(run, data_dir=str(tmp_path))["num_images"] == 18
-
-
-def test_any_batch_size_gives_the_same_numbers(run):
     result, other = evaluate_run(run, batch_size=7), evaluate_run(run)
     assert result["num_images"] == stripes.TEST
     assert result["top1"] == other["top1"]
     assert result["loss"] == pytest.approx(other["loss"], rel=1e-5)
     with pytest.raises(ConfigError, match=r"config\.evaluation\.batch_size=0 must be"):
         evaluate_run(run, batch_size=0)
+    monkeypatch.setattr(stripes, "TEST", 18)
+    stripes.write_stripes(tmp_path)
+    assert evaluate_run(run, data_dir=str(tmp_path))["num_images"] == 18
 
 
 def test_a_loss_that_is_not_finite_is_null_in_the_file(run, monkeypatch):
@@ -151,67 +135,56 @@ def test_a_loss_that_is_not_finite_is_null_in_the_file(run, monkeypatch):
     assert json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])["loss"] is None
 
 
-@pytest.mark.parametrize("checkpoint", ["newest", "-1", ""])
-def test_an_unknown_checkpoint_is_answered_with_those_there_are(run, checkpoint):
-    with pytest.raises(UserError, match=r"last, best or the number of a step; there are 4, 10\."):
-        evaluate_run(run, checkpoint=checkpoint)
-
-
-def test_a_step_without_a_checkpoint_is_answered_with_those_there_are(run):
-    with pytest.raises(UserError, match=r"no checkpoint of step 7 in .*: it has 4, 10\."):
-        evaluate_run(run, checkpoint="7")
-
-
 @pytest.mark.parametrize(
     ("checkpoint", "message"),
     [
-        ("last", "has no last checkpoint: train it first"),
-        ("best", "has no best checkpoint that was evaluated: train it first"),
+        ("newest", r"last, best or the number of a step; there are 4, 10\."),
+        ("-1", r"last, best or the number of a step; there are 4, 10\."),
+        ("7", r"no checkpoint of step 7 in .*: it has 4, 10\."),
     ],
 )
-def test_a_run_without_checkpoints_is_one_sentence(run, tmp_path, checkpoint, message):
-    directory = _copy(run, tmp_path)
+def test_an_unknown_checkpoint_is_answered_with_those_there_are(run, checkpoint, message):
     with pytest.raises(UserError, match=message):
-        evaluate_run(directory, checkpoint=checkpoint)
-    assert sorted(path.name for path in directory.iterdir()) == ["config.json", "data.json"]
+        evaluate_run(run, checkpoint=checkpoint)
 
 
-def test_a_run_without_an_average_has_none_to_evaluate(run, tmp_path):
+def test_a_run_without_checkpoints_or_average_is_one_sentence(run, tmp_path):
     directory = _copy(run, tmp_path, ema_decay=None)
-    with pytest.raises(UserError, match="has no moving average: leave out --ema"):
-        evaluate_run(directory, ema=True)
+    for flags, message in (
+        ({"checkpoint": "last"}, "has no last checkpoint: train it first"),
+        ({"checkpoint": "best"}, "has no best checkpoint that was evaluated: train it first"),
+        ({"ema": True}, "has no moving average: leave out --ema"),
+    ):
+        with pytest.raises(UserError, match=message):
+            evaluate_run(directory, **flags)
+    assert sorted(path.name for path in directory.iterdir()) == ["config.json", "data.json"]
 
 
 def test_a_network_that_does_not_fit_its_checkpoint_is_one_sentence(run, tmp_path):
     model = json.loads((run / "config.json").read_text())["model"]
-    directory = _copy(run, tmp_path, model={**model, "width": 0.5})
-    shutil.copytree(run / "checkpoints", directory / "checkpoints")
-    with pytest.raises(UserError, match="is of another network: ") as raised:
+    directory = _copy(run, tmp_path, checkpoints=True, model={**model, "width": 0.5})
+    with pytest.raises(UserError, match=r"is of another network: .*\.$"):
         evaluate_run(directory)
-    assert "\n" not in str(raised.value)
 
 
 def test_a_run_of_an_older_version_is_one_sentence_with_the_keys_it_lacks(run, tmp_path):
     model = json.loads((run / "config.json").read_text())["model"]
     del model["head"], model["output_stride"]
     directory = _copy(run, tmp_path, model=model)
-    with pytest.raises(UserError) as raised:
-        evaluate_run(directory)
-    assert str(raised.value).startswith(
-        f"{directory}/config.json is of an older version of this code and lacks "
+    message = (
+        f"^{directory}/config.json is of an older version of this code and lacks "
         "config.model.head, config.model.output_stride: take the version whose commit "
     )
+    with pytest.raises(UserError, match=message):
+        evaluate_run(directory)
 
 
 def test_a_damaged_checkpoint_is_passed_over(run, tmp_path, caplog):
-    directory = _copy(run, tmp_path)
-    shutil.copytree(run / "checkpoints", directory / "checkpoints")
+    directory = _copy(run, tmp_path, checkpoints=True)
     path = directory / "checkpoints" / str(_LAST) / "weights" / "_METADATA"
     path.write_bytes(path.read_bytes()[:-1])
     assert evaluate_run(directory)["step"] == _BEST
     assert f"The checkpoint of step {_LAST} in {directory}/checkpoints is damaged" in caplog.text
-    with pytest.raises(UserError, match=rf"of step {_LAST} in .* is damaged \(weights/_METADATA"):
-        evaluate_run(directory, checkpoint=str(_LAST))
 
 
 def test_minival_is_the_end_of_train(run):
@@ -241,22 +214,26 @@ def test_every_class_is_counted_if_asked(run):
     assert last == {key: value for key, value in result.items() if key != "per_class"}
 
 
-def _write_other(tmp_path, monkeypatch, names):
-    """The dataset `other` with 18 test images; `names` are its classes."""
+@pytest.fixture
+def other(run, tmp_path, monkeypatch):
+    """Evaluates the run on the dataset `other` with 18 test images and classes of these names."""
 
-    class Renamed(stripes.DatasetWriter):
-        def __init__(self, directory, name, _):
-            super().__init__(directory, name, names)
+    def other(*names, **keywords):
+        class Renamed(stripes.DatasetWriter):
+            def __init__(self, directory, name, _):
+                super().__init__(directory, name, names)
 
-    monkeypatch.setattr(stripes, "DatasetWriter", Renamed)
-    monkeypatch.setattr(stripes, "NAME", "other")
-    monkeypatch.setattr(stripes, "TEST", 18)
-    stripes.write_stripes(tmp_path)
+        monkeypatch.setattr(stripes, "DatasetWriter", Renamed)
+        monkeypatch.setattr(stripes, "NAME", "other")
+        monkeypatch.setattr(stripes, "TEST", 18)
+        stripes.write_stripes(tmp_path)
+        return evaluate_run(run, data="other", data_dir=str(tmp_path), **keywords)
+
+    return other
 
 
-def test_other_data_of_the_same_classes(run, tmp_path, monkeypatch):
-    _write_other(tmp_path, monkeypatch, ["horizontal", "vertical", "plain"])
-    result = evaluate_run(run, data="other", data_dir=str(tmp_path), per_class=True)
+def test_other_data_of_the_same_classes(run, other):
+    result = other("horizontal", "vertical", "plain", per_class=True)
     # It has two splits, so that the run's own name is taken.
     assert (result["data"], result["split"], result["num_images"]) == ("other", "test", 18)
     assert (run / "per_class_other_test.json").exists()
@@ -264,25 +241,27 @@ def test_other_data_of_the_same_classes(run, tmp_path, monkeypatch):
     assert read_config(run).data.name == "stripes"
 
 
-def test_other_data_must_have_the_same_classes_in_the_same_order(run, tmp_path, monkeypatch):
-    _write_other(tmp_path, monkeypatch, ["horizontal", "plain", "vertical"])
-    message = (
-        r"trained on stripes, whose classes are not those of other \(class 1 is vertical there "
-        r"and plain here\)"
-    )
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["horizontal", "plain", "vertical"],
+            r"trained on stripes, whose classes are not those of other \(class 1 is vertical there "
+            r"and plain here\)",
+        ),
+        (
+            ["horizontal", "vertical", "plain", "dotted"],
+            r"not those of other \(3 there, 4 here\)",
+        ),
+    ],
+)
+def test_other_data_must_have_the_same_classes_in_the_same_order(other, names, message):
     with pytest.raises(UserError, match=message):
-        evaluate_run(run, data="other", data_dir=str(tmp_path))
+        other(*names)
 
 
-def test_fewer_classes_are_not_the_same(run, tmp_path, monkeypatch):
-    _write_other(tmp_path, monkeypatch, ["horizontal", "vertical", "plain", "dotted"])
-    with pytest.raises(UserError, match=r"not those of other \(3 there, 4 here\)"):
-        evaluate_run(run, data="other", data_dir=str(tmp_path))
-
-
-def test_classes_without_names_are_not_compared(run, tmp_path, monkeypatch, caplog):
-    _write_other(tmp_path, monkeypatch, ["0", "1", "2"])
-    assert evaluate_run(run, data="other", data_dir=str(tmp_path))["num_images"] == 18
+def test_classes_without_names_are_not_compared(other, caplog):
+    assert other("0", "1", "2")["num_images"] == 18
     assert "The classes of other cannot be compared by name with those of stripes" in caplog.text
 
 
