@@ -41,32 +41,29 @@ def first_state(build, config):
     return first_state
 
 
-def test_lengths_are_in_steps(build):
+@pytest.mark.parametrize(
+    ("total", "evaluation", "checkpoint", "eval_steps", "checkpoint_steps"),
+    [
+        # Every evaluated step is saved, for it may be the best.
+        ({"epochs": 4}, {"epochs": 2}, {"steps": 4}, [9, 18], [4, 8, 9, 12, 16, 18]),
+        # Without lengths, the end is evaluated and saved.
+        ({"steps": 7}, {}, {}, [7], [7]),
+    ],
+)
+def test_lengths_are_in_steps(build, total, evaluation, checkpoint, eval_steps, checkpoint_steps):
+    lengths = {"total": total, "evaluation.every": evaluation, "checkpoint.every": checkpoint}
+    changes = {
+        f"{key}_{unit}": value.get(unit)
+        for key, value in lengths.items()
+        for unit in ("epochs", "steps")
+    }
     # 72 images in batches of 16.
-    experiment = build(
-        **{
-            "total_steps": None,
-            "total_epochs": 4,
-            "evaluation.every_steps": None,
-            "evaluation.every_epochs": 2,
-            "checkpoint.every_steps": 4,
-        }
-    )
+    experiment = build(**changes)
     assert experiment.steps_per_epoch == 4.5
-    assert experiment.total_steps == 18
-    assert (experiment.eval_steps, experiment.checkpoint_steps) == (9, 4)
-    every = range(1, 19)
-    assert [step for step in every if experiment.is_eval_step(step)] == [9, 18]
-    # Every evaluated step is saved, for it may be the best.
-    assert [step for step in every if experiment.is_checkpoint_step(step)] == [4, 8, 9, 12, 16, 18]
-
-
-def test_without_lengths_the_end_is_evaluated_and_saved(build):
-    experiment = build(
-        **{"total_steps": 7, "evaluation.every_steps": None, "checkpoint.every_steps": None}
-    )
-    steps = [step for step in range(1, 8) if experiment.is_checkpoint_step(step)]
-    assert steps == [7] == [step for step in range(1, 8) if experiment.is_eval_step(step)]
+    assert experiment.total_steps == eval_steps[-1]
+    every = range(1, experiment.total_steps + 1)
+    assert [step for step in every if experiment.is_eval_step(step)] == eval_steps
+    assert [step for step in every if experiment.is_checkpoint_step(step)] == checkpoint_steps
 
 
 @pytest.mark.parametrize(
@@ -103,10 +100,6 @@ def test_the_first_state_is_whole_on_every_device(first_state):
         assert leaf.is_fully_replicated
         assert len(leaf.devices()) == 8
     jax.tree.map(np.testing.assert_array_equal, state.ema, (state.params, state.batch_stats))
-
-
-def test_without_a_decay_there_is_no_average(first_state):
-    assert first_state(ema_decay=None).ema is None
 
 
 def test_the_seed_decides_the_first_weights(first_state):

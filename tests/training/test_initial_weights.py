@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,12 +12,13 @@ from mobilenet.data.datasets import open_split
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.models import MobileNet
-from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.run_directory import read_config
+from mobilenet.runs.weights import open_weights
 from mobilenet.training import loop
 from mobilenet.training.experiment import build_experiment
 from mobilenet.training.initial_weights import load_initial_weights, settle_config
 from tests.helpers import small_config
+from tests.helpers.states import assert_equal
 
 _TINY = pytest.mark.usefixtures("tiny_network", "one_device", "cached_compilation")
 _CLASSES = 3
@@ -52,23 +52,21 @@ def _initial_state(config):
     return experiment.make_state(*load_initial_weights(config, experiment.network))
 
 
-def test_without_weights_the_pixels_are_slims():
+def test_what_goes_with_the_weights_is_written_into_the_config(caplog):
     config = finetune.get_config()
-    config.initial_weights = None
     settled = settle_config(config)
-    assert settled.augment.mean == settled.augment.stddev == (127.5, 127.5, 127.5)
-    assert settled.model.padding is None
-    assert config.augment.mean is None  # what is given is not changed
-
-
-def test_what_goes_with_published_weights_is_written_into_the_config(caplog):
-    settled = settle_config(finetune.get_config())
     assert (settled.model.padding, settled.model.norm_epsilon) == ("symmetric", 1e-5)
     # torchvision's transforms give them as shares of 255.
     np.testing.assert_allclose(settled.augment.mean, 255 * np.array([0.485, 0.456, 0.406]))
     np.testing.assert_allclose(settled.augment.stddev, 255 * np.array([0.229, 0.224, 0.225]))
     assert settled.is_locked
     assert not caplog.records
+    assert config.augment.mean is None  # what is given is not changed
+    # Without weights, the pixels are slim's.
+    config.initial_weights = None
+    settled = settle_config(config)
+    assert settled.augment.mean == settled.augment.stddev == (127.5, 127.5, 127.5)
+    assert settled.model.padding is None
 
 
 def test_what_the_user_gives_stays_and_a_foreign_mean_is_said(caplog):
@@ -102,8 +100,11 @@ def test_weights_that_do_not_exist(words, message):
 
 
 @_TINY
-def test_published_weights_fill_all_but_the_classifier(config, tmp_path):
-    tensors = _slim_file(tmp_path / "weights.npz", 1001)
+@pytest.mark.parametrize("classes", [1001, _CLASSES])
+def test_published_weights_fill_all_and_the_classifier_of_as_many_classes(
+    config, tmp_path, classes
+):
+    tensors = _slim_file(tmp_path / "weights.npz", classes)
     config.initial_weights = f"slim:{tmp_path / 'weights.npz'}"
     state = _initial_state(config)
     layer = "MobilenetV1/Conv2d_1_depthwise"
@@ -115,22 +116,11 @@ def test_published_weights_fill_all_but_the_classifier(config, tmp_path):
         state.batch_stats["block_1"]["depthwise"]["norm"]["var"],
         tensors[f"{layer}/BatchNorm/moving_variance"],
     )
-    assert state.params["logits"]["kernel"].shape == (16, _CLASSES)
-    assert not state.params["logits"]["kernel"].any()
+    ((kernel,),) = tensors["MobilenetV1/Logits/Conv2d_1c_1x1/weights"]
+    expected = kernel if classes == _CLASSES else np.zeros((16, _CLASSES))
+    np.testing.assert_array_equal(state.params["logits"]["kernel"], expected)
     # The average starts at the same weights.
-    for one, other in zip(
-        jax.tree.leaves(state.ema[0]), jax.tree.leaves(state.params), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
-
-
-@_TINY
-def test_a_classifier_of_as_many_classes_stays(config, tmp_path):
-    tensors = _slim_file(tmp_path / "weights.npz", _CLASSES)
-    config.initial_weights = f"slim:{tmp_path / 'weights.npz'}"
-    state = _initial_state(config)
-    (kernel,) = tensors["MobilenetV1/Logits/Conv2d_1c_1x1/weights"]
-    np.testing.assert_array_equal(state.params["logits"]["kernel"], kernel[0])
+    assert_equal(state.ema[0], state.params)
 
 
 @_TINY
@@ -172,15 +162,9 @@ def test_a_run_goes_on_from_another_ones_average(data_dir, first_run):
     assert settled.model.norm_epsilon == 0.01
     assert settled.augment.mean == (1.0, 2.0, 3.0)
     state = _initial_state(config)
-    experiment = build_experiment(settled, open_split(config.data, "train"))
-    checkpoints = Checkpoints(first_run, keep=1, scores={}, read_only=True)
-    last = checkpoints.restore(2, experiment.abstract_state, state.step.sharding)
-    checkpoints.close()
     assert int(state.step) == 0
-    for one, other in zip(
-        jax.tree.leaves((state.params, state.batch_stats)), jax.tree.leaves(last.ema), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
+    last = open_weights(first_run, ema=True)
+    assert_equal((state.params, state.batch_stats), (last.params, last.batch_stats))
 
 
 @_TINY
@@ -207,11 +191,7 @@ def test_a_run_of_another_network_is_refused(data_dir, first_run):
 def test_the_network_of_a_run_scales_pixels_as_its_weights_want_them(test_data, data_dir):
     name = "mobilenet_v2_1.0_224_torchvision"
     config = finetune.get_config("smoke")
-    config.data.name, config.data.data_dir, config.data.eval_split = (
-        "stripes",
-        str(data_dir),
-        "test",
-    )
+    config.data.update(name="stripes", data_dir=str(data_dir), eval_split="test")
     config.initial_weights = f"torchvision:{test_data / 'weights' / name / f'{name}.npz'}"
     config.model.width, config.model.resolution = 1.0, 32
     config = settle_config(config)

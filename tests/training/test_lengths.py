@@ -26,17 +26,19 @@ def _resolve(epochs, steps, *, steps_per_epoch=10.0, allow_zero=False):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "steps", "expected"),
+    ("epochs", "steps", "allow_zero", "expected"),
     [
-        (None, None, None),
-        (None, 7, 7),
-        (2, None, 20),
-        (0.26, None, 3),
-        (0.001, None, 1),  # never vanishes
+        (None, None, False, None),
+        (None, 7, False, 7),
+        (2, None, False, 20),
+        (0.26, None, False, 3),
+        (0.001, None, False, 1),  # never vanishes
+        (0.0, None, True, 0),
+        (None, 0, True, 0),
     ],
 )
-def test_resolves_to_whole_steps(epochs, steps, expected):
-    assert _resolve(epochs, steps) == expected
+def test_resolves_to_whole_steps(epochs, steps, allow_zero, expected):
+    assert _resolve(epochs, steps, allow_zero=allow_zero) == expected
 
 
 def test_epochs_are_not_rounded_to_whole_steps_first():
@@ -46,26 +48,24 @@ def test_epochs_are_not_rounded_to_whole_steps_first():
     assert steps == round(300 * 1_281_167 / 96) == 300 * 13345 + 147
 
 
-def test_zero_is_returned_where_it_has_a_meaning():
-    assert _resolve(0.0, None, allow_zero=True) == 0
-    assert _resolve(None, 0, allow_zero=True) == 0
+_EPOCHS = r"config\.checkpoint\.every_epochs must be a number of epochs above 0"
+_STEPS = "every_steps must be a whole number of steps above 0"
 
 
-@pytest.mark.parametrize("epochs", [0, -1.0, math.nan, math.inf, "abc", True, (1.0,)])
-def test_refuses_nonsense_epochs(epochs):
-    with pytest.raises(ConfigError, match=r"config\.checkpoint\.every_epochs must be a number"):
-        _resolve(epochs, None)
-
-
-@pytest.mark.parametrize("steps", [0, -3, 5.5, "none", False])
-def test_refuses_nonsense_steps(steps):
-    with pytest.raises(ConfigError, match=rf"every_steps must be a whole number.*{steps!r}"):
-        _resolve(None, steps)
-
-
-def test_negative_lengths_are_refused_even_where_zero_is_allowed():
-    with pytest.raises(ConfigError, match="at least 0"):
-        _resolve(-1, None, allow_zero=True)
+@pytest.mark.parametrize(
+    ("epochs", "steps", "allow_zero", "message"),
+    [
+        *(
+            (value, None, False, _EPOCHS)
+            for value in (0, -1.0, math.nan, math.inf, "a", True, (1.0,))
+        ),
+        *((None, value, False, f"{_STEPS}.*{value!r}") for value in (0, -3, 5.5, "none", False)),
+        (-1, None, True, "at least 0"),
+    ],
+)
+def test_refuses_nonsense(epochs, steps, allow_zero, message):
+    with pytest.raises(ConfigError, match=message):
+        _resolve(epochs, steps, allow_zero=allow_zero)
 
 
 @given(st.floats(1e-6, 1e4), st.floats(1e-2, 1e6))

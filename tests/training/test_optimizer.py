@@ -87,19 +87,12 @@ def test_adamw_decays_apart_from_the_moments(weights, gradients):
     np.testing.assert_allclose(_run(optimizer, weights, gradients), expected, rtol=5e-5)
 
 
-def test_clipping_scales_the_whole_gradient_and_leaves_weight_decay_alone(weights):
+@pytest.mark.parametrize(("size", "scale"), [(50.0, 1 / 25), (0.5, 1.0)])
+def test_a_large_gradient_is_clipped_as_a_whole_and_weight_decay_is_not(weights, size, scale):
     optimizer = _optimizer(name="sgd", momentum=0.0, clip_norm=2.0, weight_decay=0.1)
-    gradient = np.array([30.0, 40.0, 0.0])
-    expected = weights - 0.5 * (gradient / 25 + 0.1 * weights)
+    gradient = size * np.array([0.6, 0.8, 0.0])
+    expected = weights - 0.5 * (gradient * scale + 0.1 * weights)
     np.testing.assert_allclose(_run(optimizer, weights, [gradient])[0], expected, rtol=1e-6)
-
-
-def test_a_small_gradient_is_not_clipped(weights):
-    gradient = np.array([0.3, 0.4, 0.0])
-    optimizer = _optimizer(name="sgd", momentum=0.0, clip_norm=2.0)
-    np.testing.assert_allclose(
-        _run(optimizer, weights, [gradient])[0], weights - 0.5 * gradient, rtol=1e-6
-    )
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])
@@ -127,33 +120,6 @@ _PARAMS = {
     "block_1": {"depthwise": {"kernel": 0}, "depthwise_norm": {"scale": 0, "bias": 0}},
     "classifier": {"kernel": 0, "bias": 0},
 }
-
-
-@pytest.mark.parametrize(
-    ("rule", "decayed"),
-    [
-        ("dense_kernels", {"stem/conv/kernel", "classifier/kernel"}),
-        ("kernels", {"stem/conv/kernel", "block_1/depthwise/kernel", "classifier/kernel"}),
-        (
-            "all",
-            {
-                "stem/conv/kernel",
-                "stem/norm/scale",
-                "stem/norm/bias",
-                "block_1/depthwise/kernel",
-                "block_1/depthwise_norm/scale",
-                "block_1/depthwise_norm/bias",
-                "classifier/kernel",
-                "classifier/bias",
-            },
-        ),
-    ],
-)
-def test_decay_rules_choose_by_name(rule, decayed):
-    params = jax.tree.map(lambda _: jax.ShapeDtypeStruct((2,), jnp.float32), _PARAMS)
-    leaves = jax.tree_util.tree_leaves_with_path(decay_mask(params, rule))
-    chosen = {"/".join(key.key for key in path) for path, yes in leaves if yes}
-    assert chosen == decayed
 
 
 @pytest.mark.parametrize("name", ["sgd", "rmsprop", "adamw"])

@@ -23,13 +23,6 @@ def _rates(schedule, total_steps, steps_per_epoch):
     return np.array([function(jnp.int32(step)) for step in range(total_steps)])
 
 
-def test_staircase_drops_by_the_factor_once_per_decay_length():
-    schedule = _schedule(learning_rate=0.045, decay_factor=0.98, decay_epochs=2.5)
-    rates = _rates(schedule, 60, 4.0)
-    expected = [0.045 * 0.98 ** (step // 10) for step in range(60)]
-    np.testing.assert_allclose(rates, expected, rtol=1e-6)
-
-
 def test_staircase_drops_at_the_exact_step_late_in_the_longest_run():
     # Seven million steps are on the axes of MobileNetV2's figure 6.
     schedule = _schedule(decay_epochs=None, decay_steps=13_345, decay_factor=0.98)
@@ -38,18 +31,36 @@ def test_staircase_drops_at_the_exact_step_late_in_the_longest_run():
     assert after / before == pytest.approx(0.98, rel=1e-5)
 
 
-def test_continuous_exponential_decay():
-    schedule = _schedule(
-        learning_rate=1.0, decay_factor=0.5, decay_epochs=None, decay_steps=8, staircase=False
-    )
-    rates = _rates(schedule, 20, 1.0)
-    np.testing.assert_allclose(rates, [0.5 ** (step / 8) for step in range(20)], rtol=1e-6)
-
-
-def test_warmup_rises_linearly_and_the_first_step_learns():
-    schedule = _schedule(name="constant", learning_rate=0.4, warmup_steps=4)
+@pytest.mark.parametrize(
+    ("keys", "steps_per_epoch", "expected"),
+    [
+        (
+            {"learning_rate": 0.045, "decay_factor": 0.98, "decay_epochs": 2.5},
+            4.0,
+            [0.045 * 0.98 ** (step // 10) for step in range(60)],
+        ),
+        (
+            {"decay_factor": 0.5, "decay_epochs": None, "decay_steps": 8, "staircase": False},
+            1.0,
+            [0.5 ** (step / 8) for step in range(20)],
+        ),
+        # A warm-up rises linearly, its first step learns, and the decay counts from its end.
+        (
+            {"name": "constant", "learning_rate": 0.4, "warmup_steps": 4},
+            1.0,
+            [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4],
+        ),
+        (
+            {"warmup_steps": 6, "decay_epochs": None, "decay_steps": 5, "decay_factor": 0.5},
+            1.0,
+            [*(step / 6 for step in range(1, 7)), *[1.0] * 5, *[0.5] * 5, 0.25],
+        ),
+    ],
+)
+def test_rates_follow_the_formula(keys, steps_per_epoch, expected):
+    schedule = _schedule(**{"learning_rate": 1.0, **keys})
     np.testing.assert_allclose(
-        _rates(schedule, 7, 1.0), [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4], rtol=1e-6
+        _rates(schedule, len(expected), steps_per_epoch), expected, rtol=1e-6
     )
 
 
@@ -65,15 +76,6 @@ def test_cosine_after_warmup_ends_at_the_final_rate():
     function = make_schedule(schedule, 30, 5.0)
     assert float(function(30)) == pytest.approx(0.1)
     assert float(function(1000)) == pytest.approx(0.1)
-
-
-def test_the_decay_counts_from_the_end_of_the_warmup():
-    schedule = _schedule(
-        learning_rate=1.0, warmup_steps=6, decay_epochs=None, decay_steps=5, decay_factor=0.5
-    )
-    rates = _rates(schedule, 17, 1.0)
-    np.testing.assert_allclose(rates[5:11], 1.0, rtol=1e-6)
-    np.testing.assert_allclose(rates[11:16], 0.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["constant", "exponential", "cosine"])

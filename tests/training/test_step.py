@@ -7,98 +7,36 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import AxisType, Mesh
 
 from mobilenet.factory import create_model
-from mobilenet.networks.functional import Functions, split_model
+from mobilenet.networks.functional import split_model
 from mobilenet.runs.state import create_state
-from mobilenet.runtime.mesh import replicated, split_over_images, to_devices
+from mobilenet.runtime.mesh import make_mesh, replicated, split_over_images, to_devices
 from mobilenet.tasks.choose import choose_task
 from mobilenet.tasks.network import make_eval_step
 from mobilenet.training.step import make_train_step
-from tests.helpers.small_config import get_config
-
-_CLASSES = 3
-_SCHEDULE = optax.constant_schedule(0.25)
-
-
-def _linear_logits(params, images):
-    return images.mean((1, 2)) @ params["kernel"] + params["bias"][None]
-
-
-# A network without normalisation: images are independent of each other. Its statistics show what
-# the network was given.
-_LINEAR = Functions(
-    train=lambda params, _, images, key: (
-        _linear_logits(params, images),
-        {"images": images, "noise": jax.random.normal(key, (4,))},
-    ),
-    evaluate=lambda params, _, images: _linear_logits(
-        params, (images.astype(jnp.float32) - 127.5) / 127.5
-    ),
+from tests.helpers.linear_step import (
+    CLASSES,
+    LINEAR,
+    PARAMS,
+    SCHEDULE,
+    log_softmax,
+    make_batch,
+    make_config,
+    take_step,
+    with_others,
 )
-
-
-def _linear_params():
-    rng = np.random.default_rng(1)
-    return {
-        "kernel": jnp.asarray(rng.normal(size=(3, _CLASSES)), jnp.float32),
-        "bias": jnp.asarray(rng.normal(size=_CLASSES), jnp.float32),
-    }
-
-
-def _config(**changes):
-    config = get_config()
-    config.ema_decay = None
-    config.label_smoothing = 0.0
-    config.update_from_flattened_dict(changes)
-    return config
-
-
-def _batch(size, *, seed=0, side=4, valid=None):
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(size, np.float32)
-    mask[: size if valid is None else valid] = 1
-    return {
-        "images": rng.integers(0, 256, (size, side, side, 3), dtype=np.uint8),
-        "labels": rng.integers(0, _CLASSES, size, dtype=np.int32),
-        "mask": mask,
-    }
-
-
-@functools.cache
-def _compiled_linear_step(**changes):
-    config, optimizer = _config(**changes), optax.sgd(_SCHEDULE)
-    return jax.jit(make_train_step(_LINEAR, choose_task(config), optimizer, _SCHEDULE, config))
-
-
-def _take_linear_step(batch, state=None, **changes):
-    if state is None:
-        parts = changes.get("optimizer.accumulation_steps", 1)
-        images = batch["images"]
-        stats = {
-            "images": jnp.zeros((len(images) // parts, *images.shape[1:])),
-            "noise": jnp.zeros(4),
-        }
-        state = create_state(
-            _linear_params(), stats, optax.sgd(_SCHEDULE), with_ema="ema_decay" in changes
-        )
-    return _compiled_linear_step(**changes)(state, jax.tree.map(jnp.asarray, batch))
+from tests.helpers.states import assert_equal
 
 
 def _normalized(images):
     return (images.astype(np.float64) - 127.5) / 127.5
 
 
-def _log_softmax(logits):
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-
-
 def _mean_loss(params, batch, smoothing):
     """(1 - s) times the cross-entropy with the label plus s times that with every class alike."""
     features = _normalized(batch["images"]).mean((1, 2))
-    log_p = _log_softmax(features @ np.float64(params["kernel"]) + np.float64(params["bias"]))
+    log_p = log_softmax(features @ np.float64(params["kernel"]) + np.float64(params["bias"]))
     losses = -(1 - smoothing) * log_p[np.arange(len(log_p)), batch["labels"]]
     losses -= smoothing * log_p.mean(-1)
     return losses[batch["mask"] > 0].mean()
@@ -122,46 +60,40 @@ def _gradient(params, batch, smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_a_step_follows_the_formula(smoothing, accumulation):
-    batch = _batch(8, valid=5)
-    params = _linear_params()
+    batch = make_batch(8, valid=5)
     changes = {"label_smoothing": smoothing, "optimizer.accumulation_steps": accumulation}
-    state, metrics = _take_linear_step(batch, **changes, **{"augment.flip": False})
-    gradient = _gradient(params, batch, smoothing)
+    state, metrics = take_step(batch, **changes, **{"augment.flip": False})
+    gradient = _gradient(PARAMS, batch, smoothing)
     norm = np.sqrt(sum(np.square(g).sum() for g in gradient.values()))
     # Float32 arithmetic on numbers of order 1.
-    np.testing.assert_allclose(metrics["loss"], _mean_loss(params, batch, smoothing), rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], _mean_loss(PARAMS, batch, smoothing), rtol=1e-5)
     np.testing.assert_allclose(metrics["gradient_norm"], norm, rtol=1e-4)
     assert metrics["images"] == 5
     assert metrics["learning_rate"] == 0.25
     assert state.step == 1
-    for name, value in params.items():
+    for name, value in PARAMS.items():
         expected = np.float64(value) - 0.25 * gradient[name]
         np.testing.assert_allclose(state.params[name], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_masked_images_weigh_nothing():
-    batch = _batch(8, valid=5)
-    other = {key: value.copy() for key, value in batch.items()}
-    other["images"][5:] = 255 - other["images"][5:]
-    other["labels"][5:] = (other["labels"][5:] + 1) % _CLASSES
-    state, metrics = _take_linear_step(batch)
-    other_state, other_metrics = _take_linear_step(other)
-    jax.tree.map(np.testing.assert_array_equal, metrics, other_metrics)
-    jax.tree.map(np.testing.assert_array_equal, state.params, other_state.params)
+    batch = make_batch(8, valid=5)
+    (state, metrics), (other_state, other_metrics) = map(take_step, (batch, with_others(batch, 5)))
+    assert_equal((metrics, state.params), (other_metrics, other_state.params))
 
 
 def test_a_batch_without_valid_images_changes_nothing():
-    state, metrics = _take_linear_step(_batch(4, valid=0))
-    jax.tree.map(np.testing.assert_array_equal, state.params, _linear_params())
+    state, metrics = take_step(make_batch(4, valid=0))
+    assert_equal(state.params, PARAMS)
     assert (metrics["loss"], metrics["images"], metrics["top1"]) == (0, 0, 0)
 
 
 def test_randomness_is_a_function_of_seed_and_step():
-    batch = _batch(16)
-    state, _ = _take_linear_step(batch)
-    again, _ = _take_linear_step(batch)
-    next_state, _ = _take_linear_step(batch, state)
-    other_seed, _ = _take_linear_step(batch, seed=1)
+    batch = make_batch(16)
+    state, _ = take_step(batch)
+    again, _ = take_step(batch)
+    next_state, _ = take_step(batch, state)
+    other_seed, _ = take_step(batch, seed=1)
     for name in ("images", "noise"):
         first = np.asarray(state.batch_stats[name])
         np.testing.assert_array_equal(first, again.batch_stats[name])
@@ -170,18 +102,18 @@ def test_randomness_is_a_function_of_seed_and_step():
 
 
 def test_flips_can_be_switched_off():
-    batch = _batch(16)
-    state, _ = _take_linear_step(batch, **{"augment.flip": False})
+    batch = make_batch(16)
+    state, _ = take_step(batch, **{"augment.flip": False})
     expected = _normalized(batch["images"])
     np.testing.assert_allclose(state.batch_stats["images"], expected, atol=1e-6)
 
 
 def test_the_average_holds_parameters_and_statistics():
-    batch = _batch(4)
-    state, _ = _take_linear_step(batch, ema_decay=0.99)
+    batch = make_batch(4)
+    state, _ = take_step(batch, ema_decay=0.99)
     # TensorFlow's warm-up: the first of all steps keeps 1 / 10 of the old values.
     for average, old, new in (
-        (state.ema[0]["kernel"], _linear_params()["kernel"], state.params["kernel"]),
+        (state.ema[0]["kernel"], PARAMS["kernel"], state.params["kernel"]),
         (state.ema[1]["images"], np.zeros_like(batch["images"]), state.batch_stats["images"]),
     ):
         expected = 0.1 * np.asarray(old, np.float64) + 0.9 * np.asarray(new, np.float64)
@@ -190,33 +122,29 @@ def test_the_average_holds_parameters_and_statistics():
 
 
 def test_without_an_average_the_weights_themselves_are_evaluated():
-    state, _ = _take_linear_step(_batch(4))
+    state, _ = take_step(make_batch(4))
     assert state.ema is None
     assert state.evaluated == (state.params, state.batch_stats)
 
 
 def test_an_evaluation_step_neither_flips_nor_smooths():
-    batch = _batch(8, valid=6)
-    config = _config(label_smoothing=0.1)
-    step = make_eval_step(_LINEAR, choose_task(config))
-    sums = step(_linear_params(), {}, jax.tree.map(jnp.asarray, batch))
-    loss = _mean_loss(_linear_params(), batch, 0.0)
+    batch = make_batch(8, valid=6)
+    config = make_config(label_smoothing=0.1)
+    step = make_eval_step(LINEAR, choose_task(config))
+    sums = step(PARAMS, {}, jax.tree.map(jnp.asarray, batch))
+    loss = _mean_loss(PARAMS, batch, 0.0)
     np.testing.assert_allclose(sums["loss"], 6 * loss, rtol=1e-5)
     assert sums["images"] == sums["read"] == 6
-
-
-def _mesh(devices):
-    return Mesh(jax.devices()[:devices], ("data",), axis_types=(AxisType.Auto,))
 
 
 @functools.cache
 def _compiled_real_step(size, devices, **changes):
     """A step of the stem and a separable convolution, all in float64, with its first state."""
-    config = _config(**{"ema_decay": 0.9, "label_smoothing": 0.1, **changes})
-    mesh = _mesh(devices)
+    config = make_config(**{"ema_decay": 0.9, "label_smoothing": 0.1, **changes})
+    mesh = make_mesh(jax.devices()[:devices])
     model = create_model(
         "mobilenet_v1_025",
-        _CLASSES,
+        CLASSES,
         dtype=jnp.float64,
         resolution=8,
         norm_momentum=0.5,
@@ -225,47 +153,45 @@ def _compiled_real_step(size, devices, **changes):
     )
     functions, params, stats = split_model(model)
     params, stats = jax.tree.map(lambda x: x.astype(jnp.float64), (params, stats))
-    optimizer = optax.sgd(_SCHEDULE)
+    optimizer = optax.sgd(SCHEDULE)
     whole = replicated(mesh)
     state = jax.device_put(create_state(params, stats, optimizer, with_ema=True), whole)
     step = jax.jit(
-        make_train_step(functions, choose_task(config), optimizer, _SCHEDULE, config),
+        make_train_step(functions, choose_task(config), optimizer, SCHEDULE, config),
         in_shardings=(whole, split_over_images(mesh)),
         out_shardings=whole,
     )
-    return step.lower(state, to_devices(_batch(size, side=8), mesh)).compile(), state
+    return step.lower(state, to_devices(make_batch(size, side=8), mesh)).compile(), state, mesh
 
 
 def _take_real_step(batch, devices, **changes):
     with jax.enable_x64(True):
-        step, state = _compiled_real_step(len(batch["images"]), devices, **changes)
-        return jax.device_get(step(state, to_devices(batch, _mesh(devices)))), step.as_text()
+        step, state, mesh = _compiled_real_step(len(batch["images"]), devices, **changes)
+        return jax.device_get(step(state, to_devices(batch, mesh))), step.as_text()
 
 
-# Sums of some thousand numbers in another order, in float64: 2**-53 times a thousand, and as much
-# again for what the layers make of it. Float32 would be off by 1e-4.
-_ROUNDING = {"rtol": 1e-9, "atol": 1e-11}
+def _assert_close(one, other):
+    # Sums of some thousand numbers in another order, in float64: 2**-53 times a thousand, and as
+    # much again for what the layers make of it. Float32 would be off by 1e-4.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-11)
+    jax.tree.map(close, one, other)
 
 
 @pytest.mark.usefixtures("tiny_network")
 def test_eight_devices_take_the_step_of_one():
     # Masked images lie on one device; flips and dropout are drawn.
-    batch = _batch(16, side=8, valid=13)
+    batch = make_batch(16, side=8, valid=13)
     (one, one_metrics), _ = _take_real_step(batch, 1, **{"model.dropout": 0.5})
     (eight, eight_metrics), text = _take_real_step(batch, 8, **{"model.dropout": 0.5})
     assert "all-reduce" in text
     assert one.params["stem"]["conv"]["kernel"].dtype == np.float64
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, **_ROUNDING),
-        (one, one_metrics),
-        (eight, eight_metrics),
-    )
+    _assert_close((one, one_metrics), (eight, eight_metrics))
 
 
 @pytest.mark.usefixtures("tiny_network")
-def test_micro_batches_add_up_to_the_large_batch():
+def test_micro_batches_add_up_to_the_largemake_batch():
     fixed = {"augment.flip": False, "model.dropout": 0.0, "model.norm_group_size": 2}
-    batch = _batch(16, side=8, valid=13)
+    batch = make_batch(16, side=8, valid=13)
     (parts, parts_metrics), text = _take_real_step(
         batch, 2, **fixed, **{"optimizer.accumulation_steps": 2}
     )
@@ -277,16 +203,14 @@ def test_micro_batches_add_up_to_the_large_batch():
     reordered = {key: value[order] for key, value in batch.items()}
     (whole, whole_metrics), _ = _take_real_step(reordered, 1, **fixed)
     # Moving statistics move once for each micro-batch, so they differ.
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, **_ROUNDING),
-        (parts.params, parts.ema[0], parts_metrics),
-        (whole.params, whole.ema[0], whole_metrics),
+    _assert_close(
+        (parts.params, parts.ema[0], parts_metrics), (whole.params, whole.ema[0], whole_metrics)
     )
 
 
 @pytest.mark.usefixtures("tiny_network")
 def test_masked_images_take_part_in_normalisation():
-    batch = _batch(16, side=8, valid=15)
+    batch = make_batch(16, side=8, valid=15)
     other = {**batch, "images": batch["images"].copy()}
     other["images"][15] = 0
     (state, _), _ = _take_real_step(batch, 1, **{"model.dropout": 0.5})

@@ -26,28 +26,23 @@ def real(data_dir, tmp_path):
     return data
 
 
-def test_sets_are_read_beside_the_original_label(real):
+def test_sets_are_read_beside_the_original_label_and_batched(real, config):
     split = open_split(real, "validation")
     assert split.has_label_sets
     assert split.class_names == ("horizontal", "vertical", "plain")
     assert [split.source[i].label_set for i in range(5)] == _SETS
     assert [split.source[i].label for i in range(5)] == [0, 1, 2, 0, 1]
     assert split.source[3].file_name == "3"
-
-
-def test_batches_to_evaluate_hold_the_sets(real):
-    (batch,) = eval_batches(open_split(real, "validation"), real, (16, 16), 6, label_of)
+    (batch,) = eval_batches(split, real, (16, 16), 6, label_of)
     expected = [[0, 0, 1], [0, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0]]
     np.testing.assert_array_equal(batch["label_sets"], np.asarray(expected, bool))
     # An empty set does not mask an image: the padding at the end is another thing.
     np.testing.assert_array_equal(batch["mask"], [1, 1, 1, 1, 1, 0])
 
-
-def test_without_sets_batches_have_none(config):
-    split = open_split(config.data, "test")
-    assert not split.has_label_sets
-    assert split.source[0].label_set is None
-    assert "label_sets" not in next(eval_batches(split, config.data, (16, 16), 24, label_of))
+    without = open_split(config.data, "test")
+    assert not without.has_label_sets
+    assert without.source[0].label_set is None
+    assert "label_sets" not in next(eval_batches(without, config.data, (16, 16), 24, label_of))
 
 
 def test_an_image_is_right_if_the_first_class_is_in_its_set():
