@@ -183,20 +183,12 @@ def test_workers_do_not_change_the_stream(config):
     assert_equal(train(config, count=5, start_step=3), want[3:])
 
 
-def test_shared_memory_of_workers_is_closed_with_the_batch(config, monkeypatch):
-    # Left to the garbage collector it can be closed twice, the second time as another file.
-    opened = []
-
-    def from_metadata(metadata, really=SharedMemoryArray.from_metadata):
-        opened.append(really(metadata))
-        return opened[-1]
-
-    monkeypatch.setattr(SharedMemoryArray, "from_metadata", from_metadata)
+def test_workers_take_no_shared_memory(config, monkeypatch):
+    # It would outlive a process that ends in the middle of an epoch.
+    monkeypatch.setattr(SharedMemoryArray, "from_metadata", None)
     config.num_workers = 1
     batches = eval_batches(open_split(config, "test"), config, SIZE, 4, label_of)
     assert indices(list(batches))[:TEST] == list(range(TEST))
-    assert opened
-    assert [array.shm.buf for array in opened] == [None] * len(opened)
 
 
 @pytest.mark.parametrize("hosts", [1, 2, 4])
@@ -374,7 +366,4 @@ def test_a_program_may_end_with_batches_under_way(data_dir, tmp_path, workers):
         timeout=120,
         check=False,
     )
-    # Grain may hold a batch of a worker when Python exits; Python then removes its memory, and says
-    # so in two lines. Whoever says anything else, such as a traceback, fails here.
-    words = [line for line in done.stderr.splitlines() if "resource_tracker" not in line]
-    assert (done.returncode, done.stdout, words) == (0, "9.0\nndarray\n", [])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "9.0\nndarray\n", "")
