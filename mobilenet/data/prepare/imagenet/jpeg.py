@@ -5,13 +5,17 @@ from collections.abc import Callable
 import numpy as np
 import simplejpeg
 
-from mobilenet.data.images import CorruptImageError, Image, decode_with_simplejpeg
+from mobilenet.data.images import (
+    JPEG_END,
+    PNG_START,
+    CorruptImageError,
+    Image,
+    decode_with_simplejpeg,
+)
 from mobilenet.data.jpeg_frame import JPEG_START
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_JPEG_END = b"\xff\xd9"
 _QUALITY = 100  # tensorflow_datasets/core/utils/image_utils.py, jpeg_cmyk_to_rgb and png_to_jpeg
-_HEAD = len(_PNG_START)
+_HEAD = len(PNG_START)
 # Where a JFIF header, which begins the file, has its resolution; 300 dots per inch is TensorFlow's
 # default (tensorflow/core/ops/image_ops.cc, EncodeJpeg), and keeps our bytes equal to TFDS's.
 _DENSITY = slice(13, 18)
@@ -33,11 +37,11 @@ def check_ends(read: Callable[[int, int], bytes], size: int) -> None:
     if size == 0:
         raise CorruptImageError("it is empty")
     head = read(0, min(size, _HEAD))
-    if head.startswith(_PNG_START):
+    if head.startswith(PNG_START):
         return
     if not head.startswith(JPEG_START):
         raise CorruptImageError("it is neither JPEG nor PNG")
-    if read(max(size - len(_JPEG_END), 0), len(_JPEG_END)) != _JPEG_END:
+    if read(max(size - len(JPEG_END), 0), len(JPEG_END)) != JPEG_END:
         # Bytes after the end of the image are allowed; to know, the decoder must see all of it.
         decode_with_simplejpeg(read(0, size), rows=1)
 
@@ -53,7 +57,7 @@ def to_stored_jpeg(data: bytes) -> tuple[bytes, bool]:
     Raises:
       CorruptImageError: it cannot be decoded, or is neither JPEG nor PNG.
     """
-    if not data.startswith((JPEG_START, _PNG_START)):
+    if not data.startswith((JPEG_START, PNG_START)):
         raise CorruptImageError("it is neither JPEG nor PNG")
     pixels = decode_with_simplejpeg(data)
     if data.startswith(JPEG_START):

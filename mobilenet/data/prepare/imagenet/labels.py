@@ -24,23 +24,13 @@ class ImagenetError(UserError, ValueError):
 @functools.cache
 def class_numbers() -> dict[str, int]:
     """The 1000 classes, such as n01440764, in the order of their labels."""
-    return {name: label for label, name in enumerate(_tfds_text("labels.txt").split())}
+    return {name: label for label, name in enumerate(tfds_text("labels.txt").split())}
 
 
 @functools.cache
 def official_validation_labels() -> tuple[int, ...]:
     """The labels of ILSVRC2012_val_00000001.JPEG to ILSVRC2012_val_00050000.JPEG."""
-    return tuple(class_numbers()[name] for name in _tfds_text("validation_labels.txt").split())
-
-
-def description() -> str:
-    """TFDS's description of the dataset."""
-    return _tfds_text("README.md").strip()
-
-
-def citation() -> str:
-    """TFDS's BibTeX entry."""
-    return _tfds_text("CITATIONS.bib").strip()
+    return tuple(class_numbers()[name] for name in tfds_text("validation_labels.txt").split())
 
 
 def check_classes(where: str, found: Iterable[str], *, allow_partial: bool) -> None:
@@ -150,5 +140,6 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _tfds_text(name: str) -> str:
+def tfds_text(name: str) -> str:
+    """A file of TFDS's builder: its README.md, CITATIONS.bib, or a list of labels."""
     return tfds.core.tfds_path(f"{_TFDS_FOLDER}/{name}").read_text()

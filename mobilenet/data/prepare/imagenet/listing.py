@@ -16,7 +16,7 @@ class Member(NamedTuple):
 
     Attributes:
       name: the image's file name without folders; of a record, a name for messages.
-      label: 0 to 999; -1 of a record, which carries its own.
+      label: 0 to 999; -1 of a record, which carries its own, and before the label is known.
       container: index in `Listing.containers`.
       offset: where the bytes begin in the container; -1 if that is the folder of the file `name`.
       size: in bytes.
@@ -26,15 +26,6 @@ class Member(NamedTuple):
     name: str
     label: int
     container: int
-    offset: int
-    size: int
-    time: int
-
-
-class Entry(NamedTuple):
-    """A file in a folder or tar: as `Member`, before its label and container are known."""
-
-    name: str
     offset: int
     size: int
     time: int

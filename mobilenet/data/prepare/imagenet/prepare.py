@@ -12,9 +12,8 @@ import tqdm
 
 from mobilenet.data.prepare.imagenet.labels import (
     ImagenetError,
-    citation,
     class_numbers,
-    description,
+    tfds_text,
 )
 from mobilenet.data.prepare.imagenet.shards import (
     Receipt,
@@ -25,7 +24,7 @@ from mobilenet.data.prepare.imagenet.shards import (
 )
 from mobilenet.data.prepare.imagenet.sources import list_source
 from mobilenet.data.prepare.imagenet.workers import Workers
-from mobilenet.data.writer import DatasetExistsError, image_features, locked_directory
+from mobilenet.data.writer import check_absent, image_features, locked_directory, shard_path
 from mobilenet.errors import UserError, os_errors_explained
 
 NAME = "imagenet2012"
@@ -92,7 +91,8 @@ def prepare_imagenet(
     """
     source = pathlib.Path(source).expanduser()
     parent = pathlib.Path(data_dir).expanduser() / NAME
-    _check_absent(parent, overwrite=overwrite)
+    final = parent / VERSION
+    check_absent(final, overwrite=overwrite, other="another data_dir")
     if num_workers is None:
         num_workers = len(os.sched_getaffinity(0))
     with Workers(num_workers) as workers:
@@ -107,10 +107,7 @@ def prepare_imagenet(
         with _work_directory(parent, overwrite=overwrite) as work:
             tasks = []
             for shard in shards:
-                template = _template(work / VERSION, shard.split)
-                path = pathlib.Path(
-                    template.sharded_filepath(shard_index=shard.index, num_shards=shard.num_shards)
-                )
+                path = shard_path(work / VERSION, NAME, shard.split, shard.index, shard.num_shards)
                 marker = work / "finished" / f"{path.name}.json"
                 tasks.append(
                     Task(shard, listing.kind, listing.containers, keep_damaged, path, marker)
@@ -120,19 +117,11 @@ def prepare_imagenet(
             _write(workers, tasks, receipts)
             _write_metadata(work / VERSION, tasks, receipts)
     return PreparedImagenet(
-        directory=parent / VERSION,
+        directory=final,
         num_examples={split: len(members) for split, members in listing.splits.items()},
         converted=sum(receipt.converted for receipt in receipts.values()),
         damaged=sum(receipt.damaged for receipt in receipts.values()),
     )
-
-
-def _check_absent(parent: pathlib.Path, *, overwrite: bool) -> None:
-    if (parent / VERSION).exists() and not overwrite:
-        raise DatasetExistsError(
-            f"The dataset {NAME} exists already in {parent / VERSION}: choose another data_dir, or "
-            "pass --overwrite to replace it."
-        )
 
 
 @contextlib.contextmanager
@@ -148,7 +137,7 @@ def _work_directory(parent: pathlib.Path, *, overwrite: bool) -> Iterator[pathli
                 raise UserError(
                     f"Another process is preparing {NAME} in {parent}: wait for it, or end it."
                 ) from error
-            _check_absent(parent, overwrite=overwrite)
+            check_absent(final, overwrite=overwrite, other="another data_dir")
             for folder in (work / VERSION, work / "finished"):
                 folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -223,12 +212,6 @@ def _write(workers: Workers, tasks: list[Task], receipts: dict[pathlib.Path, Rec
         )
 
 
-def _template(directory: pathlib.Path, split: str) -> tfds.core.ShardedFileTemplate:
-    return tfds.core.ShardedFileTemplate(
-        data_dir=directory, dataset_name=NAME, split=split, filetype_suffix="array_record"
-    )
-
-
 def _write_metadata(
     directory: pathlib.Path, tasks: list[Task], receipts: dict[pathlib.Path, Receipt]
 ) -> None:
@@ -248,8 +231,8 @@ def _write_metadata(
         split_infos=splits,
         version=VERSION,
         check_data=False,  # reads through tf.data
-        description=description(),
+        description=tfds_text("README.md").strip(),
         homepage="https://image-net.org/",
-        citation=citation(),
+        citation=tfds_text("CITATIONS.bib").strip(),
         supervised_keys=("image", "label"),
     )

@@ -4,6 +4,7 @@ import collections
 import os
 import pathlib
 
+from mobilenet.data.known import KNOWN_DATASETS
 from mobilenet.data.prepare.imagenet.folders import list_folders
 from mobilenet.data.prepare.imagenet.labels import ImagenetError, some
 from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Listing
@@ -11,8 +12,7 @@ from mobilenet.data.prepare.imagenet.tars import TRAIN_TAR, VALIDATION_TAR, list
 from mobilenet.data.prepare.imagenet.tfrecords import find_preparation, list_tfrecords
 from mobilenet.data.prepare.imagenet.workers import Workers
 
-# Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, arXiv 1409.0575, table 2.
-NUM_EXAMPLES = {TRAIN: 1_281_167, VALIDATION: 50_000}
+NUM_EXAMPLES = KNOWN_DATASETS["imagenet2012"].splits
 
 
 def list_source(

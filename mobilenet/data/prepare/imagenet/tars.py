@@ -18,7 +18,7 @@ from mobilenet.data.prepare.imagenet.labels import (
     class_numbers,
     validation_labels,
 )
-from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Entry, Listing, Member
+from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Listing, Member
 from mobilenet.data.prepare.imagenet.workers import Workers
 
 TRAIN_TAR = "ILSVRC2012_img_train.tar"
@@ -65,21 +65,20 @@ def list_tars(
     # The whole validation tar is the longest task, so it comes first.
     tars = [_whole(validation), *_class_tars(train)]
     check_classes(train, [tar.name for tar in tars if tar.name], allow_partial=allow_partial)
-    entries: dict[str | None, list[Entry]] = {}
+    found: dict[str | None, list[Member]] = {}
     with tqdm.tqdm(total=len(tars), desc="Reading the tars' tables", unit="tar") as progress:
         list_images = functools.partial(_list_images, check=not keep_damaged)
-        for tar, found in workers.run(list_images, tars):
-            entries[tar.name] = found
+        for tar, images in workers.run(list_images, tars):
+            found[tar.name] = images
             progress.update()
     members = []
     for name, label in class_numbers().items():
-        for entry in entries.get(name, ()):
-            check_class_of(f"{train}: {name}", entry.name, label)
-            members.append(Member(entry.name, label, 0, entry.offset, entry.size, entry.time))
-    labels = validation_labels(validation, [entry.name for entry in entries[None]], val_labels)
+        for member in found.get(name, ()):
+            check_class_of(f"{train}: {name}", member.name, label)
+            members.append(member._replace(label=label))
+    labels = validation_labels(validation, [member.name for member in found[None]], val_labels)
     validation_members = [
-        Member(entry.name, labels[entry.name], 1, entry.offset, entry.size, entry.time)
-        for entry in entries[None]
+        member._replace(label=labels[member.name], container=1) for member in found[None]
     ]
     return Listing("images", (train, validation), {TRAIN: members, VALIDATION: validation_members})
 
@@ -101,8 +100,8 @@ def _class_tars(path: str) -> list[_Tar]:
     return tars
 
 
-def _list_images(tar: _Tar, *, check: bool) -> list[Entry]:
-    entries = []
+def _list_images(tar: _Tar, *, check: bool) -> list[Member]:
+    members = []
     with open(tar.path, "rb", buffering=0) as file:
         descriptor = file.fileno()
         time = os.fstat(descriptor).st_mtime_ns
@@ -120,8 +119,8 @@ def _list_images(tar: _Tar, *, check: bool) -> list[Entry]:
                     f"{tar}: {name} is no good image: {error}; get the tar again, or pass "
                     "--keep_damaged to store such images as they are."
                 ) from error
-            entries.append(Entry(name, offset, size, time))
-    return entries
+            members.append(Member(name, -1, 0, offset, size, time))
+    return members
 
 
 def _members(descriptor: int, tar: _Tar) -> Iterator[tuple[str, int, int]]:
