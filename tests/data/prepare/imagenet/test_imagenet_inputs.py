@@ -9,11 +9,8 @@ from tensorflow_datasets.core.hashing import Hasher
 from mobilenet.data.images import decode_with_simplejpeg
 from mobilenet.data.prepare.imagenet import shards
 from mobilenet.data.prepare.imagenet.labels import class_numbers, official_validation_labels
-from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
 from mobilenet.data.prepare.imagenet.tfrecords import _masked_crc
 from mobilenet.data.writer import DatasetExistsError
-
-VERSION = pathlib.Path("imagenet2012", "5.1.0")
 
 
 @pytest.fixture(scope="module")
@@ -21,17 +18,12 @@ def prepared(tmp_path_factory) -> pathlib.Path:
     """A data_dir that was made from tars."""
     folder = tmp_path_factory.mktemp("prepared")
     toy.make_tars(folder / "in")
-    prepare_imagenet(folder / "in", folder / "out", allow_partial=True, num_workers=1)
+    toy.prepare(folder / "in", folder / "out")
     return folder / "out"
 
 
-def prepare(source, data_dir, **options):
-    options = {"allow_partial": True, "num_workers": 1, "report": print} | options
-    return prepare_imagenet(source, data_dir, **options)
-
-
 def files(data_dir: pathlib.Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (data_dir / VERSION).iterdir()}
+    return {path.name: path.read_bytes() for path in (data_dir / toy.VERSION).iterdir()}
 
 
 def test_tars(prepared):
@@ -98,7 +90,7 @@ def test_folders_give_the_same_files(prepared, tmp_path, flat):
     source = toy.make_folders(tmp_path / "in", flat=flat)
     (source / "train" / ".DS_Store").touch()
     (source / "train" / "n01440764" / "Thumbs.db").touch()
-    summary = prepare(source, tmp_path / "out")
+    summary = toy.prepare(source, tmp_path / "out")
     assert summary.num_examples == {"train": 27, "validation": 5}
     assert summary.converted == 2
     assert files(tmp_path / "out") == files(prepared)
@@ -110,28 +102,28 @@ def test_a_flat_folder_with_a_file_of_labels(tmp_path):
         path.rename(path.with_name(f"image{number}.jpg"))
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(toy.VALIDATION_CLASSES[::-1]))
-    prepare(source, tmp_path / "out", val_labels=labels)
+    toy.prepare(source, tmp_path / "out", val_labels=labels)
     stored = {r.file_name: r.label for r in toy.read(tmp_path / "out", "validation")[1]}
     assert stored == {f"image{i}.jpg": toy.VALIDATION_LABELS[::-1][i] for i in range(5)}
 
 
 def test_tfrecords_give_the_same_records(prepared, tmp_path):
-    source = toy.make_tfrecords(tmp_path / "in", prepared / VERSION)
+    source = toy.make_tfrecords(tmp_path / "in", prepared / toy.VERSION)
     for name in (".", "imagenet2012", "imagenet2012/5.1.0"):
-        summary = prepare(source / name, tmp_path / "out", overwrite=True)
+        summary = toy.prepare(source / name, tmp_path / "out", overwrite=True)
         assert summary.num_examples == {"train": 27, "validation": 5}
         for split in ("train", "validation"):
-            ours = toy.read_array_records(tmp_path / "out" / VERSION, split)
-            assert ours == toy.read_array_records(prepared / VERSION, split)
-    written = [path.name for path in (tmp_path / "out" / VERSION).glob("*array_record*")]
+            ours = toy.read_array_records(tmp_path / "out" / toy.VERSION, split)
+            assert ours == toy.read_array_records(prepared / toy.VERSION, split)
+    written = [path.name for path in (tmp_path / "out" / toy.VERSION).glob("*array_record*")]
     assert len(written) == 4
     assert toy.read(tmp_path / "out", "train")[1] == toy.read(prepared, "train")[1]
 
 
 def test_several_files_and_processes_give_the_same_records(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(shards.shard_utils.ShardConfig, "calculate_number_shards", lambda *_: 4)
-    prepare(toy.make_tars(tmp_path / "in"), tmp_path / "out", num_workers=2)
-    assert len(list((tmp_path / "out" / VERSION).glob("*array_record*"))) == 8
+    toy.prepare(toy.make_tars(tmp_path / "in"), tmp_path / "out", num_workers=2)
+    assert len(list((tmp_path / "out" / toy.VERSION).glob("*array_record*"))) == 8
     for split in ("train", "validation"):
         assert toy.read(tmp_path / "out", split)[1] == toy.read(prepared, split)[1]
 
@@ -161,5 +153,5 @@ def test_the_checksum_is_crc32c():
 def test_an_existing_dataset_is_kept(prepared, tmp_path):
     before = files(prepared)
     with pytest.raises(DatasetExistsError, match="imagenet2012 exists already in"):
-        prepare(tmp_path / "not looked at", prepared)
+        toy.prepare(tmp_path / "not looked at", prepared)
     assert files(prepared) == before

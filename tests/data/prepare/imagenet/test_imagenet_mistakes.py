@@ -1,12 +1,10 @@
 """What is wrong with an input is said in one sentence, before anything is written."""
 
-import pathlib
 import shutil
 
 import pytest
 import toy_imagenet as toy
 
-from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
 from mobilenet.data.writer import locked_directory
 from mobilenet.errors import UserError
 
@@ -14,10 +12,9 @@ from mobilenet.errors import UserError
 def assert_refused(source, message, *, untouched=True, **options):
     """There is no dataset; nothing was written at all, if the input is said to be `untouched`."""
     data_dir = source.parent / "out"
-    options = {"allow_partial": True, "num_workers": 1} | options
     with pytest.raises(UserError, match=message) as info:
-        prepare_imagenet(source, data_dir, **options)
-    assert not (data_dir / "imagenet2012" / "5.1.0").exists()
+        toy.prepare(source, data_dir, **options)
+    assert not (data_dir / toy.VERSION).exists()
     assert not (untouched and data_dir.exists() and any(data_dir.iterdir()))
     return str(info.value)
 
@@ -26,17 +23,14 @@ def refused_train(tmp_path, images, message):
     return assert_refused(toy.make_tars(tmp_path / "in", train=images), message)
 
 
-@pytest.mark.parametrize("missing", [toy.TRAIN_TAR, toy.VALIDATION_TAR])
-def test_a_missing_tar(tmp_path, missing):
-    source = toy.make_tars(tmp_path / "in")
-    (source / missing).unlink()
-    assert_refused(source, f"but no {missing}: put both")
-
-
-def test_no_input(tmp_path):
+def test_a_missing_input(tmp_path):
     assert_refused(tmp_path / "absent", "There is no folder .*absent")
     (tmp_path / "empty").mkdir()
     assert_refused(tmp_path / "empty", "holds neither ILSVRC2012_img_train.tar and")
+    for missing in (toy.TRAIN_TAR, toy.VALIDATION_TAR):
+        source = toy.make_tars(tmp_path / "in")
+        (source / missing).unlink()
+        assert_refused(source, f"but no {missing}: put both")
 
 
 def test_counts(tmp_path):
@@ -98,19 +92,18 @@ def test_damaged_images_are_kept_on_demand(tmp_path):
     cut = toy.encode(toy.picture(1))[:-30]
     images["n01443537"]["n01443537_2.JPEG"] = cut
     source = toy.make_tars(tmp_path / "in", train=images)
-    options = {"allow_partial": True, "keep_damaged": True, "num_workers": 1}
-    assert prepare_imagenet(source, tmp_path / "out", **options).damaged == 1
+    assert toy.prepare(source, tmp_path / "out", keep_damaged=True).damaged == 1
     stored = {r.file_name: r.image for r in toy.read(tmp_path / "out", "train")[1]}
     assert stored["n01443537_2.JPEG"] == cut
-    records = toy.make_tfrecords(tmp_path / "records", tmp_path / "out" / "imagenet2012" / "5.1.0")
-    assert prepare_imagenet(records, tmp_path / "again", **options).damaged == 1
+    records = toy.make_tfrecords(tmp_path / "records", tmp_path / "out" / toy.VERSION)
+    assert toy.prepare(records, tmp_path / "again", keep_damaged=True).damaged == 1
 
 
 def test_bytes_after_the_image_are_allowed(tmp_path):
     images = toy.train_images()
     images["n01443537"]["n01443537_2.JPEG"] += b"comment"
     source = toy.make_tars(tmp_path / "in", train=images)
-    prepare_imagenet(source, tmp_path / "out", allow_partial=True, num_workers=1)
+    toy.prepare(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.3, 0.5, 0.7, 0.9])
@@ -188,12 +181,9 @@ def test_two_images_of_one_name(tmp_path):
 
 
 def test_tfrecords(tmp_path):
-    prepare_imagenet(
-        toy.make_tars(tmp_path / "tars"), tmp_path / "data", allow_partial=True, num_workers=1
-    )
-    prepared = tmp_path / "data" / "imagenet2012" / "5.1.0"
+    toy.prepare(toy.make_tars(tmp_path / "tars"), tmp_path / "data")
     assert_refused(tmp_path / "data", "is in ArrayRecord form already")
-    source = toy.make_tfrecords(tmp_path / "in", prepared)
+    source = toy.make_tfrecords(tmp_path / "in", tmp_path / "data" / toy.VERSION)
     assert_refused(source, "holds 27 train and 5 validation images", allow_partial=False)
     (path,) = source.rglob("*-train.tfrecord-00000*")
     data = path.read_bytes()
@@ -225,6 +215,6 @@ def test_a_full_disk_is_noticed_first(tmp_path, monkeypatch):
 
 def test_two_preparations_at_once(tmp_path):
     source = toy.make_tars(tmp_path / "in")
-    parent: pathlib.Path = tmp_path / "out" / "imagenet2012"
+    parent = tmp_path / "out" / "imagenet2012"
     with locked_directory(parent), pytest.raises(UserError, match="Another process is preparing"):
-        prepare_imagenet(source, tmp_path / "out", allow_partial=True, num_workers=1)
+        toy.prepare(source, tmp_path / "out")

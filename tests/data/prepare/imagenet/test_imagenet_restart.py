@@ -3,16 +3,12 @@
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import pytest
 import toy_imagenet as toy
 
 from mobilenet.data.prepare.imagenet import shards
-from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
 
-REPOSITORY = pathlib.Path(__file__).parents[4]
 SHARDS = 4  # a split
 
 # Kills itself with the third file half written.
@@ -38,14 +34,12 @@ prepare.prepare_imagenet(sys.argv[1], sys.argv[2], allow_partial=True, num_worke
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory) -> pathlib.Path:
+def killed(tmp_path_factory, run_code) -> pathlib.Path:
     """A folder with `in`, and with `out` as a killed process left it."""
     folder = tmp_path_factory.mktemp("killed")
     toy.make_tars(folder / "in")
-    command = [sys.executable, "-c", KILLED, folder / "in", folder / "out"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    done = run_code(KILLED, folder / "in", folder / "out")
+    assert done.returncode == -signal.SIGKILL, done.stderr
     return folder
 
 
@@ -70,17 +64,15 @@ def test_finished_files_are_kept(killed, tmp_path, monkeypatch):
         shards, "write_array_record", lambda path, _: written.append(path) or original(path, _)
     )
     sentences: list[str] = []
-    prepare_imagenet(
-        killed / "in", killed / "out", allow_partial=True, num_workers=1, report=sentences.append
-    )
+    toy.prepare(killed / "in", killed / "out", report=sentences.append)
     assert sentences == ["Going on: 2 of 8 files are finished."]
     assert len(written) == 6
-    final = killed / "out" / "imagenet2012" / "5.1.0"
+    final = killed / "out" / toy.VERSION
     assert [path.name for path in final.parent.iterdir()] == ["5.1.0"]
     assert finished.items() <= {path.name: path.stat().st_ino for path in final.iterdir()}.items()
 
-    prepare_imagenet(killed / "in", tmp_path / "whole", allow_partial=True, num_workers=1)
-    whole = tmp_path / "whole" / "imagenet2012" / "5.1.0"
+    toy.prepare(killed / "in", tmp_path / "whole")
+    whole = tmp_path / "whole" / toy.VERSION
     assert sorted(p.name for p in final.iterdir()) == sorted(p.name for p in whole.iterdir())
     for path in whole.iterdir():
         assert (final / path.name).read_bytes() == path.read_bytes()
@@ -98,13 +90,11 @@ def test_finished_files_of_another_input_are_made_anew(tmp_path, monkeypatch):
     original = shards.write_array_record
     monkeypatch.setattr(shards, "write_array_record", fail)
     with pytest.raises(KeyboardInterrupt):
-        prepare_imagenet(source, tmp_path / "out", allow_partial=True, num_workers=1)
+        toy.prepare(source, tmp_path / "out")
     monkeypatch.setattr(shards, "write_array_record", original)
     os.utime(source / toy.TRAIN_TAR)
     sentences: list[str] = []
-    prepare_imagenet(
-        source, tmp_path / "out", allow_partial=True, num_workers=1, report=sentences.append
-    )
+    toy.prepare(source, tmp_path / "out", report=sentences.append)
     assert sentences == [
         "The input has changed since 3 files were finished: 3 of them are made anew."
     ]
@@ -118,38 +108,25 @@ def test_a_changed_folder_costs_only_its_files(tmp_path):
     good = broken.read_bytes()
     broken.write_bytes(good[:-40])
     with pytest.raises(ValueError, match=r"1 images cannot be decoded(?s:.*)n01440764_1\.JPEG"):
-        prepare_imagenet(source, tmp_path / "out", allow_partial=True, num_workers=1)
+        toy.prepare(source, tmp_path / "out")
     broken.write_bytes(good)
     sentences: list[str] = []
-    prepare_imagenet(
-        source, tmp_path / "out", allow_partial=True, num_workers=1, report=sentences.append
-    )
+    toy.prepare(source, tmp_path / "out", report=sentences.append)
     assert sentences == ["Going on: 7 of 8 files are finished."]
     assert len(toy.read(tmp_path / "out", "train")[1]) == 27
 
 
-def test_the_command(tmp_path):
+def test_the_command(tmp_path, run_script):
     command = [
-        sys.executable,
-        REPOSITORY / "scripts" / "prepare_imagenet.py",
+        "scripts/prepare_imagenet.py",
         f"--input={toy.make_tars(tmp_path / 'in')}",
         f"--data_dir={tmp_path / 'out'}",
         "--num_workers=2",
     ]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    refused, done = (
-        subprocess.run(
-            [*command, *extra],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        for extra in ([], ["--allow_partial"])
-    )
+    refused = run_script(*command)
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1].startswith(f"error: {tmp_path}/in/ILSVRC2012_img_train")
+    done = run_script(*command, "--allow_partial")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"Wrote {tmp_path}/out/imagenet2012/5.1.0: 27 train, 5 validation images, 2 encoded again "
@@ -170,17 +147,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_workers_end_with_a_killed_parent():
-    """`run` returns when nobody holds the pipes any more, and the workers have inherited them."""
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "-c", ORPHANS],
-        env=environment,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+def test_workers_end_with_a_killed_parent(run_code):
+    """The program ends when nobody holds its pipes any more, and the workers inherit them."""
+    done = run_code(ORPHANS)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 DIES = """
@@ -192,15 +162,7 @@ with Workers(2) as workers:
 """
 
 
-def test_a_killed_worker_is_reported():
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "-c", DIES],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def test_a_killed_worker_is_reported(run_code):
+    done = run_code(DIES)
     assert done.returncode == 1
     assert "UserError: A worker process was killed" in done.stderr

@@ -11,16 +11,12 @@ import pytest
 import toy_imagenet as toy
 from tensorflow_datasets.proto import tf_example_pb2
 
-from mobilenet.data.prepare.imagenet.prepare import prepare_imagenet
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
     ),
 ]
-
-VERSION = pathlib.Path("imagenet2012", "5.1.0")
 
 STOCK = """
 import sys
@@ -47,7 +43,7 @@ def made(tmp_path_factory) -> pathlib.Path:
         check=True,
         timeout=600,
     )
-    prepare_imagenet(folder / "in", folder / "ours", allow_partial=True, num_workers=1)
+    toy.prepare(folder / "in", folder / "ours")
     return folder
 
 
@@ -66,7 +62,7 @@ def test_messages_are_equal(made):
     ours, theirs = (
         [
             tf_example_pb2.Example.FromString(record)
-            for record in toy.read_array_records(made / name / VERSION, "validation")
+            for record in toy.read_array_records(made / name / toy.VERSION, "validation")
         ]
         for name in ("ours", "array_record")
     )
@@ -75,7 +71,7 @@ def test_messages_are_equal(made):
 
 
 def test_the_files_and_the_metadata_are_equal(made):
-    theirs, ours = made / "array_record" / VERSION, made / "ours" / VERSION
+    theirs, ours = made / "array_record" / toy.VERSION, made / "ours" / toy.VERSION
     assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
     for name in ("features.json", "label.labels.txt"):
         assert (ours / name).read_text() == (theirs / name).read_text()
@@ -87,7 +83,7 @@ def test_the_files_and_the_metadata_are_equal(made):
 
 
 def test_its_tfrecords_give_its_array_records(made, tmp_path):
-    prepare_imagenet(made / "tfrecord", tmp_path, allow_partial=True, num_workers=1)
+    toy.prepare(made / "tfrecord", tmp_path)
     for split in ("train", "validation"):
-        expected = toy.read_array_records(made / "array_record" / VERSION, split)
-        assert toy.read_array_records(tmp_path / VERSION, split) == expected
+        expected = toy.read_array_records(made / "array_record" / toy.VERSION, split)
+        assert toy.read_array_records(tmp_path / toy.VERSION, split) == expected

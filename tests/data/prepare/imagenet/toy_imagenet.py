@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from PIL import Image
 
-from mobilenet.config import get_config
-from mobilenet.data.datasets import open_split
+from mobilenet.data.prepare.imagenet.prepare import PreparedImagenet, prepare_imagenet
+from tests.helpers import toy_dataset
 
 # Their labels, from the numbering that all ImageNet models share.
 LABELS = {"n01440764": 0, "n01443537": 1, "n01484850": 2, "n01739381": 59, "n02105855": 230}
@@ -23,6 +23,7 @@ PER_CLASS = 5
 # Classes of ILSVRC2012_val_00000001.JPEG and on: snake, ski, Shetland sheepdog, soup bowl, cradle.
 VALIDATION_CLASSES = ["n01751748", "n09193705", "n02105855", "n04263257", "n03125729"]
 VALIDATION_LABELS = [65, 970, 230, 809, 516]
+VERSION = pathlib.Path("imagenet2012", "5.1.0")
 TRAIN_TAR, VALIDATION_TAR = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 
 
@@ -94,7 +95,7 @@ def write_files(folder: pathlib.Path, files: dict[str, bytes]) -> None:
 
 def make_tfrecords(folder: pathlib.Path, prepared: pathlib.Path) -> pathlib.Path:
     """A TFRecord preparation with the records of an ArrayRecord one, in two files a split."""
-    directory = folder / "imagenet2012" / "5.1.0"
+    directory = folder / VERSION
     shutil.copytree(prepared, directory, ignore=shutil.ignore_patterns("*.array_record*"))
     info = json.loads((directory / "dataset_info.json").read_text())
     info["fileFormat"] = "tfrecord"
@@ -134,12 +135,14 @@ def masked_crc(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17) & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+def prepare(source: pathlib.Path, data_dir: pathlib.Path, **options) -> PreparedImagenet:
+    """Prepares in this process, and takes few images."""
+    return prepare_imagenet(source, data_dir, **{"allow_partial": True, "num_workers": 1} | options)
+
+
 def read(data_dir: pathlib.Path, split: str):
     """The split as training sees it, and its records."""
-    config = get_config().data
-    config.update(name="imagenet2012", data_dir=str(data_dir))
-    opened = open_split(config, split)
-    return opened, [opened.source[i] for i in range(opened.num_examples)]
+    return toy_dataset.read(toy_dataset.data_config("imagenet2012", data_dir), split)
 
 
 def class_names() -> set[str]:
