@@ -28,63 +28,47 @@ JPEG = encode(picture(), "JPEG", quality=95)
 PNG = encode(picture(), "PNG")
 
 
-@decoders
-def test_png_is_exact(decode):
-    np.testing.assert_array_equal(decode(PNG), PIXELS)
+CMYK = encode(picture("CMYK"), "JPEG", quality=100, subsampling=0)
+JPEG_OPTIONS = [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 30}]
+
+
+def see_through() -> PIL.Image.Image:
+    image = picture("RGBA")
+    image.putalpha(40)
+    return image
+
+
+GRAY = np.asarray(picture("L"))[..., None].repeat(3, -1)
+INDEXED = picture().quantize(16)
+DEEP = ROWS.astype(np.uint16) * 1000
+# File, expected pixels, and how far they may be from those.
+MODES = {
+    "png": (PNG, PIXELS, 0),
+    "gray jpeg": (encode(picture("L"), "JPEG"), GRAY, 8),
+    "gray png": (encode(picture("L"), "PNG"), GRAY, 0),
+    "palette": (encode(INDEXED, "PNG"), np.asarray(INDEXED.convert("RGB")), 0),
+    "alpha is dropped": (encode(see_through(), "PNG"), PIXELS, 0),
+    "16 bits": (cv2.imencode(".png", DEEP)[1].tobytes(), DEEP[..., None].repeat(3, -1) / 257, 1),
+    "cmyk": (CMYK, PIXELS, 4),
+}
 
 
 @decoders
-@pytest.mark.parametrize(
-    "options", [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 30}], ids=str
-)
-def test_jpeg_equals_pillow(decode, options):
-    data = encode(picture(), "JPEG", **options)
-    want = np.asarray(PIL.Image.open(io.BytesIO(data)))
-    # The inverse DCT may be rounded differently by another build of libjpeg.
-    np.testing.assert_allclose(decode(data).astype(int), want.astype(int), atol=2)
+@pytest.mark.parametrize(("data", "want", "tolerance"), MODES.values(), ids=MODES)
+def test_every_mode_becomes_rgb(decode, data, want, tolerance):
+    image = decode(data)
+    assert (image.shape, image.dtype) == (PIXELS.shape, np.uint8)
+    np.testing.assert_allclose(image.astype(float), want, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}], ids=str)
-def test_decoders_agree_to_the_bit(options):
+@pytest.mark.parametrize("options", JPEG_OPTIONS, ids=str)
+def test_decoders_agree_to_the_bit_and_equal_pillow(options):
     data = encode(picture(), "JPEG", **options)
     first, second = (decode(data) for decode in DECODERS.values())
     np.testing.assert_array_equal(first, second)
-
-
-@decoders
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_gray_is_repeated(decode, kind):
-    image = decode(encode(picture("L"), kind))
-    gray = np.asarray(picture("L")).astype(int)
-    assert image.shape == (48, 64, 3)
-    np.testing.assert_array_equal(image[..., 0], image[..., 2])
-    np.testing.assert_allclose(image[..., 1].astype(int), gray, atol=0 if kind == "PNG" else 8)
-
-
-@decoders
-def test_palette_is_looked_up(decode):
-    indexed = picture().quantize(16)
-    want = np.asarray(indexed.convert("RGB"))
-    np.testing.assert_array_equal(decode(encode(indexed, "PNG")), want)
-
-
-@decoders
-def test_alpha_is_dropped(decode):
-    image = picture("RGBA")
-    image.putalpha(40)
-    np.testing.assert_array_equal(decode(encode(image, "PNG")), PIXELS)
-
-
-@decoders
-def test_sixteen_bits_become_eight(decode):
-    data = cv2.imencode(".png", ROWS.astype(np.uint16) * 1000)[1].tobytes()
-    np.testing.assert_allclose(decode(data)[..., 0].astype(int), ROWS * 1000 / 257, atol=1.0)
-
-
-@decoders
-def test_cmyk_jpeg_becomes_rgb(decode):
-    data = encode(picture("CMYK"), "JPEG", quality=100, subsampling=0)
-    np.testing.assert_allclose(decode(data).astype(int), PIXELS.astype(int), atol=4)
+    want = np.asarray(PIL.Image.open(io.BytesIO(data)))
+    # The inverse DCT may be rounded differently by another build of libjpeg.
+    np.testing.assert_allclose(first.astype(int), want.astype(int), atol=2)
 
 
 @decoders
@@ -92,15 +76,17 @@ def test_cmyk_jpeg_becomes_rgb(decode):
 def test_exif_orientation_is_ignored(decode, kind):
     exif = PIL.Image.Exif()
     exif[ORIENTATION] = 6  # turn by a quarter
-    data = encode(picture(), kind, exif=exif)
-    assert np.asarray(PIL.Image.open(io.BytesIO(data)).getexif())[()] is not None
-    assert decode(data).shape == (48, 64, 3)
+    turned = encode(picture(), kind, exif=exif)
+    assert PIL.Image.open(io.BytesIO(turned)).getexif()[ORIENTATION] == 6
+    np.testing.assert_array_equal(decode(turned), decode(encode(picture(), kind)))
+
+
+ROW_FILES = [*(encode(picture(), "JPEG", **options) for options in JPEG_OPTIONS), PNG, CMYK]
 
 
 @decoders
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}], ids=str)
-def test_the_rows_asked_for_equal_those_of_the_whole_image(decode, options, capfd):
-    data = encode(picture(), "JPEG", quality=95, **options)
+@pytest.mark.parametrize("data", ROW_FILES, ids=[*map(str, JPEG_OPTIONS), "png", "cmyk"])
+def test_the_rows_asked_for_equal_those_of_the_whole_image(decode, data, capfd):
     whole = decode(data)
     for rows in (1, 17, 40, 48):
         np.testing.assert_array_equal(decode(data, rows)[:rows], whole[:rows])
@@ -110,13 +96,6 @@ def test_the_rows_asked_for_equal_those_of_the_whole_image(decode, options, capf
 
 def test_simplejpeg_stops_below_the_rows_asked_for():
     assert len(DECODERS["simplejpeg"](JPEG, 17)) < len(PIXELS)
-
-
-@decoders
-def test_rows_of_other_files(decode):
-    np.testing.assert_array_equal(decode(PNG, 20)[:20], PIXELS[:20])
-    cmyk = encode(picture("CMYK"), "JPEG", quality=100, subsampling=0)
-    np.testing.assert_array_equal(decode(cmyk, 20)[:20], decode(cmyk)[:20])
 
 
 @decoders
@@ -130,36 +109,23 @@ def with_thumbnail(data: bytes) -> bytes:
     return data[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + data[2:]
 
 
+FLIPPED = bytearray(PNG)
+FLIPPED[len(PNG) // 2] ^= 255
+CORRUPT = {
+    "jpeg start": JPEG[:3],
+    "jpeg header": JPEG[:200],
+    "jpeg half": JPEG[: len(JPEG) // 2],
+    "jpeg without end": JPEG[:-2],
+    "jpeg with whole thumbnail": with_thumbnail(JPEG)[:-300],
+    "progressive jpeg": encode(picture(), "JPEG", progressive=True)[:-300],
+    "png header": PNG[:20],
+    "png half": PNG[: len(PNG) // 2],
+    "png flipped byte": bytes(FLIPPED),
+}
+
+
 @decoders
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"no image at all",
-        JPEG[:3],
-        JPEG[:200],
-        JPEG[: len(JPEG) // 2],
-        JPEG[:-2],
-        with_thumbnail(JPEG)[:-300],
-        encode(picture(), "JPEG", progressive=True)[:-300],
-        PNG[:20],
-        PNG[: len(PNG) // 2],
-        PNG[: len(PNG) // 2] + bytes([PNG[len(PNG) // 2] ^ 255]) + PNG[len(PNG) // 2 + 1 :],
-    ],
-    ids=[
-        "empty",
-        "text",
-        "jpeg start",
-        "jpeg header",
-        "jpeg half",
-        "jpeg without end",
-        "jpeg with whole thumbnail",
-        "progressive jpeg",
-        "png header",
-        "png half",
-        "png flipped byte",
-    ],
-)
+@pytest.mark.parametrize("data", CORRUPT.values(), ids=CORRUPT)
 def test_corrupt_images_raise(decode, data):
     with pytest.raises(CorruptImageError):
         decode(data)

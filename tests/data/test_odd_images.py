@@ -99,11 +99,6 @@ def test_the_most_pixels_are_those_that_pillow_opens():
         PIL.Image.open(io.BytesIO(promise("PNG", size[0] + 1, 2)))
 
 
-@decoders
-def test_turned_images_stay_as_they_are_stored(decode):
-    np.testing.assert_array_equal(decode(ODD["turned"]), decode(encode("RGB", "JPEG")))
-
-
 @pytest.fixture(scope="module")
 def odd_dir(tmp_path_factory):
     """Holds `odd`, of all images that can be used, and `bad`, in which two cannot."""
