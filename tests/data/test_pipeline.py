@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import itertools
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from grain.multiprocessing import SharedMemoryArray
 from mobilenet.data.datasets import open_split
 from mobilenet.data.images import CorruptImageError
 from mobilenet.data.pipeline import eval_batches, train_batches
+from mobilenet.data.policy import TrivialAugmentWide
 from mobilenet.data.records import Record
 from mobilenet.errors import ConfigError
 from mobilenet.tasks.classification.classification import label_of
@@ -19,6 +21,7 @@ from tests.helpers import toy_dataset
 from tests.helpers.toy_dataset import TEST, TRAIN, constant, png
 
 SIZE = (8, 8)
+policies = pytest.mark.parametrize("policy", [None, TrivialAugmentWide()])
 
 
 def take(iterator, count: int | None = None) -> list[dict[str, np.ndarray]]:
@@ -133,42 +136,39 @@ def test_decoding_no_further_than_the_crop_does_not_change_the_stream(config, ph
 def test_the_size_of_batches_does_not_change_the_stream(config):
     config = random_crops(config)
     large, small = train(config, count=3, batch_size=8), train(config, count=6, batch_size=4)
-    for key in large[0]:
-        one, other = (np.concatenate([batch[key] for batch in part]) for part in (large, small))
-        np.testing.assert_array_equal(one, other)
+    assert_equal([concatenate(large)], [concatenate(small)])
 
 
+@policies
 @pytest.mark.parametrize("threads", [2, 4])
-def test_threads_do_not_change_the_stream(config, threads):
+def test_threads_do_not_change_the_stream(config, threads, policy):
     config = random_crops(config)
     config.num_threads = 1
-    want = train(config)
+    want = train(config, policy=policy)
     config.num_threads = threads
-    assert_equal(train(config), want)
+    assert_equal(train(config, policy=policy), want)
     config.prefetch_batches = 1
-    assert_equal(train(config), want)
+    assert_equal(train(config, policy=policy), want)
 
 
+@policies
 @pytest.mark.parametrize("hosts", [2, 4])
-def test_hosts_share_out_the_rows_of_one_stream(config, hosts):
+def test_hosts_share_out_the_rows_of_one_stream(config, hosts, policy):
     config = random_crops(config)
-    want = train(config)
-    parts = [train(config, process_index=host, process_count=hosts) for host in range(hosts)]
-    assert_equal([concatenate(batches) for batches in zip(*parts, strict=True)], want)
+
+    training = functools.partial(train, policy=policy)
+    for batches in (training, functools.partial(evaluate, batch_size=4)):
+        shares = [{"process_index": host, "process_count": hosts} for host in range(hosts)]
+        parts = zip(*(batches(config, **share) for share in shares), strict=True)
+        assert_equal([concatenate(part) for part in parts], batches(config))
 
 
-@pytest.mark.parametrize("hosts", [2, 4])
-def test_hosts_share_out_the_rows_of_an_evaluation(config, hosts):
-    want = evaluate(config, 4)
-    parts = [evaluate(config, 4, process_index=host, process_count=hosts) for host in range(hosts)]
-    assert_equal([concatenate(batches) for batches in zip(*parts, strict=True)], want)
-
-
+@policies
 @pytest.mark.parametrize("start", [1, 5, 20])
-def test_resume_at_a_step(config, start):
+def test_resume_at_a_step(config, start, policy):
     config = random_crops(config)
-    want = train(config, count=start + 3)[start:]
-    assert_equal(train(config, count=3, start_step=start), want)
+    want = train(config, count=start + 3, policy=policy)[start:]
+    assert_equal(train(config, count=3, start_step=start, policy=policy), want)
 
 
 def test_a_step_far_away_is_reached_at_once(config):
@@ -176,11 +176,12 @@ def test_a_step_far_away_is_reached_at_once(config):
     assert batch["mask"].sum() == 8
 
 
-def test_workers_do_not_change_the_stream(config):
+@policies
+def test_workers_do_not_change_the_stream(config, policy):
     config = random_crops(config)
-    want = train(config, count=8)
+    want = train(config, count=8, policy=policy)
     config.num_workers = 2
-    assert_equal(train(config, count=5, start_step=3), want[3:])
+    assert_equal(train(config, count=5, start_step=3, policy=policy), want[3:])
 
 
 def test_workers_take_no_shared_memory(config, monkeypatch):
@@ -216,9 +217,6 @@ def test_evaluation_keeps_the_order(config):
     assert indices(batches)[:TEST] == list(range(TEST))
     labels = np.concatenate([batch["labels"] for batch in batches])
     np.testing.assert_array_equal(labels[:TEST], np.arange(TEST) % 3)
-
-
-def test_evaluation_of_a_slice(config):
     assert indices(evaluate(config, 3, split="train[5:11]")) == [5, 6, 7, 8, 9, 10]
 
 

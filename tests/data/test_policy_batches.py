@@ -38,28 +38,6 @@ def test_it_follows_the_crop(batches, policy):
             np.testing.assert_array_equal(policy(image, next(numbers)[NUMBERS:]), result)
 
 
-def test_threads_processes_hosts_and_resuming_change_nothing(batches, config):
-    policy = TrivialAugmentWide()
-    expected = batches(policy=policy)
-    assert not np.array_equal(expected[0]["images"], batches(1)[0]["images"])
-    resumed = batches(2, policy=policy, start_step=2)
-    hosts = [batches(policy=policy, process_index=host, process_count=2) for host in range(2)]
-    config.num_threads = 3
-    threads = batches(policy=policy)
-    config.num_workers = 2
-    processes = batches(policy=policy)
-    for name in ("images", "labels", "mask"):
-        for index, batch in enumerate(expected):
-            np.testing.assert_array_equal(threads[index][name], batch[name])
-            np.testing.assert_array_equal(processes[index][name], batch[name])
-            for host in range(2):
-                half = len(batch[name]) // 2
-                rows = slice(host * half, (host + 1) * half)
-                np.testing.assert_array_equal(hosts[host][index][name], batch[name][rows])
-        for index, batch in enumerate(resumed):
-            np.testing.assert_array_equal(batch[name], expected[2 + index][name])
-
-
 def test_a_corrupt_image_stays_black(batches, config):
     config.update(name="damaged", on_corrupt="skip")
     # An operation such as solarize would make white of it.
