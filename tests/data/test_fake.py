@@ -39,10 +39,8 @@ def test_sizes_can_be_set(fake):
     assert open_split(fake, "odd_name[:15]").num_examples == 15
     assert open_split(fake, "train").num_classes == 7
     fake.update(name="imagenet2012", fake_classes=None)
-    assert (open_split(fake, "train").num_examples, open_split(fake, "train").num_classes) == (
-        20,
-        1000,
-    )
+    opened = open_split(fake, "train")
+    assert (opened.num_examples, opened.num_classes) == (20, 1000)
 
 
 @pytest.mark.parametrize("key", ["fake_classes", "fake_examples"])

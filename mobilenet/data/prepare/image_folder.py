@@ -224,12 +224,10 @@ def _arrange(source: pathlib.Path, listing: _Listing) -> tuple[dict[str, list[_F
             ignored.append(file.path)
     for path in directories:
         parts = path.removeprefix(wrapper).split("/")
-        if path + "/" == wrapper or not path.startswith(wrapper):
-            continue
-        if len(parts) == 1:
-            images.setdefault(parts[0], {})
-        elif len(parts) == 2:
-            images.setdefault(parts[0], {}).setdefault(parts[1], [])
+        if path + "/" != wrapper and path.startswith(wrapper) and len(parts) <= 2:
+            classes = images.setdefault(parts[0], {})
+            for class_name in parts[1:]:
+                classes.setdefault(class_name, [])
     if misplaced:
         raise ImageFolderError(f"{source} holds {_some(misplaced)} in the wrong place: {_LAYOUT}.")
     if foreign:
@@ -242,7 +240,7 @@ def _arrange(source: pathlib.Path, listing: _Listing) -> tuple[dict[str, list[_F
     _check_classes(source, images)
     splits = {}
     for split in sorted(images):
-        ordered = [file for name in sorted(images[split]) for file in images[split][name]]
+        ordered = [file for files in images[split].values() for file in files]
         ordered.sort(key=lambda file: file.path)
         random.Random(_ORDER_SEED).shuffle(ordered)
         splits[split] = ordered

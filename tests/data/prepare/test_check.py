@@ -1,7 +1,6 @@
 """The check of a dataset finds what is wrong with it, and measures what is right."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from mobilenet.data.known import KnownDataset
 from mobilenet.data.prepare import check
 from mobilenet.data.prepare.check import check_dataset, find_missing_splits, format_split_check
 from tests.helpers.toy_dataset import TEST, TRAIN, constant, png, write
-
-_REPOSITORY = pathlib.Path(__file__).parents[3]
 
 
 def _check(config, *, sample=None, threads=2):
@@ -101,29 +98,32 @@ def test_published_sizes_are_compared(config, monkeypatch):
     assert find_missing_splits(config) == ["validation"]
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_file_is_named(config, tmp_path, damage):
+@pytest.fixture
+def train_file(config, tmp_path):
+    """The only file of a dataset of six images, which `config` names."""
     write(tmp_path, "toy", {"train": [png(constant(i)) for i in range(6)]})
-    (path,) = tmp_path.glob("*/*/*train.array_record*")
-    if damage == "missing":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:-70_000])
     config.data_dir = str(tmp_path)
+    (path,) = tmp_path.glob("*/*/*train.array_record*")
+    return path
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_damaged_file_is_named(config, train_file, damage):
+    if damage == "missing":
+        train_file.unlink()
+    else:
+        train_file.write_bytes(train_file.read_bytes()[:-70_000])
     checked = _check(config)["train"]
-    assert checked.faults[0].startswith(f"the file {path.name} cannot be read (")
+    assert checked.faults[0].startswith(f"the file {train_file.name} cannot be read (")
     assert checked.faults[1] == "6 of 6 images cannot be decoded"
     assert checked.findings.bad[5].startswith("record 5: it cannot be read (")
 
 
-def test_a_file_with_too_many_records_is_named(config, tmp_path):
-    write(tmp_path, "toy", {"train": [png(constant(i)) for i in range(6)]})
-    (path,) = tmp_path.glob("*/*/*train.array_record*")
-    info = tmp_path / "toy" / "1.0.0" / "dataset_info.json"
+def test_a_file_with_too_many_records_is_named(config, train_file):
+    info = train_file.with_name("dataset_info.json")
     info.write_text(info.read_text().replace('"6"', '"5"'))
-    config.data_dir = str(tmp_path)
     checked = _check(config)["train"]
-    assert checked.faults == (f"the file {path.name} has 6 records, and should have 5",)
+    assert checked.faults == (f"the file {train_file.name} has 6 records, and should have 5",)
 
 
 def test_labels_that_are_no_class(config):

@@ -14,11 +14,7 @@ from mobilenet.data.images import CorruptImageError
 from mobilenet.data.prepare.imagenet.jpeg import to_stored_jpeg
 from mobilenet.data.prepare.imagenet.labels import ImagenetError, class_numbers
 from mobilenet.data.prepare.imagenet.listing import ByteReader, Listing, Member
-from mobilenet.data.writer import (
-    Example,
-    serialize_example,
-    write_array_record,
-)
+from mobilenet.data.writer import Example, serialize_example, write_array_record
 from mobilenet.runtime.whole_file import whole_file
 
 # What a serialized example of TFDS has beside the image and the file's name, in bytes.
