@@ -33,7 +33,9 @@ def run(main: Callable[..., int | None], *, takes_words: bool = False) -> None:
                 raise UserError(f"{words[0]!r} is no flag: flags start with --.")
             sys.exit(main())
         except UserError as error:
-            sys.exit(f"error: {error}")
+            # In one write: a thread that fails meanwhile prints beside the sentence, not into it.
+            sys.stderr.write(f"error: {error}\n")
+            sys.exit(1)
         except BrokenPipeError:
             # The reader of our output, such as `head`, has enough; Python would complain at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
