@@ -5,13 +5,16 @@ Keys made by `_optional` can be set back to None on the command line, which repl
 in one unit by one in the other: `--config.total_epochs=None --config.total_steps=100`.
 """
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
+from absl import logging
 from ml_collections import config_dict
 from ml_collections.config_dict import ConfigDict
 
-from mobilenet.errors import UserError
+from mobilenet.errors import ConfigError, UserError
 
 
 def _optional(value: Any = None) -> config_dict.FieldReference:
@@ -150,6 +153,44 @@ def size_of(resolution: int | Sequence[int]) -> tuple[int, int]:
         height, width = resolution
         return height, width
     return resolution, resolution
+
+
+def check_numbers(config: ConfigDict) -> None:
+    """Checks what no number of a config may be, and the scale of pixels.
+
+    Raises:
+      ConfigError: a number is not finite, or a mean or a deviation of pixels is not three numbers,
+        the latter above 0.
+    """
+
+    def check(key: str, value: Any) -> None:
+        if isinstance(value, ConfigDict):
+            for name, item in value.items():
+                check(f"{key}.{name}", item)
+        elif isinstance(value, (tuple, list)):
+            for item in value:
+                check(key, item)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key} is {value}: it must be a finite number.")
+
+    check("config", config)
+    for key in ("mean", "stddev"):
+        value = config.augment[key]
+        is_color = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3
+        if not is_color or any(isinstance(x, bool) or not isinstance(x, Real) for x in value):
+            raise ConfigError(
+                f"config.augment.{key} is {value!r}: it must be three numbers, one a channel, for "
+                "pixels from 0 to 255, such as (127.5, 127.5, 127.5)."
+            )
+    stddev = config.augment.stddev
+    if min(stddev) <= 0:
+        raise ConfigError(f"config.augment.stddev is {tuple(stddev)}: it must be above 0.")
+    if min(stddev) < 1:
+        logging.warning(
+            "config.augment.stddev is %s, which is small for pixels from 0 to 255: multiply mean "
+            "and deviation by 255 if they are for pixels from 0 to 1.",
+            tuple(stddev),
+        )
 
 
 def with_variant(config: ConfigDict, variant: str) -> ConfigDict:

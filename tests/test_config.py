@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from mobilenet import config as base
-from mobilenet.errors import UserError
+from mobilenet.errors import ConfigError, UserError
 from mobilenet.networks.architecture import (
     ARCHITECTURES,
     create_architecture,
@@ -147,6 +147,39 @@ def test_smoke_evaluates_few_images(split, expected):
     assert config.data.eval_split == expected
     assert (config.model.norm_group_size, config.batch_size) == (1, 32)
     assert (config.schedule.warmup_epochs, config.schedule.warmup_steps) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("augment.mean", (127.5, 127.5), r"config\.augment\.mean is .*: it must be three numbers"),
+        ("augment.mean", ("0", "0", "0"), r"config\.augment\.mean is .*: it must be three numbers"),
+        ("augment.stddev", (58.0, 0.0, 58.0), r"config\.augment\.stddev is .* above 0"),
+        ("augment.stddev", (58.0, float("nan"), 58.0), r"config\.augment\.stddev is nan"),
+        ("schedule.base_learning_rate", float("inf"), r"base_learning_rate is inf: .* finite"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(key, value, message):
+    config = _settled()
+    group, name = key.split(".")
+    config[group][name] = value
+    with pytest.raises(ConfigError, match=message):
+        base.check_numbers(config)
+
+
+def test_a_deviation_for_pixels_to_one_gives_a_warning(caplog):
+    config = _settled()
+    base.check_numbers(config)
+    assert not caplog.records
+    config.augment.stddev = (0.229, 0.224, 0.225)
+    base.check_numbers(config)
+    assert "multiply mean and deviation by 255" in caplog.text
+
+
+def _settled():
+    config = base.get_config().unlock()
+    config.augment.mean = config.augment.stddev = (127.5, 127.5, 127.5)
+    return config
 
 
 @pytest.mark.parametrize("resolution", [224, (224, 160), [224, 160]], ids=str)

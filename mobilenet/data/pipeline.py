@@ -338,7 +338,11 @@ def _at_least(data_config: ml_collections.ConfigDict, key: str, least: int) -> i
 
 
 def _ordered_pair(data_config: ml_collections.ConfigDict, key: str) -> tuple[float, float]:
-    low, high = data_config[key]
+    value = data_config[key]
+    is_pair = isinstance(value, tuple) and len(value) == 2
+    if not is_pair or not all(isinstance(x, int | float) for x in value):
+        raise ConfigError(f"config.data.{key} is {value!r}: it must be a pair, such as (0.5, 1.0).")
+    low, high = value
     if not 0 < low <= high:
         raise ConfigError(
             f"config.data.{key} is ({low}, {high}): both must be positive, the smaller one first."

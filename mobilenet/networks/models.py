@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Integer
 
 from mobilenet.errors import UserError
 from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.blocks import Block
 from mobilenet.networks.layers import Classifier, ConvNorm, apply_fused
-from mobilenet.networks.preprocessing import SLIM, Preprocessing, normalize
+from mobilenet.networks.preprocessing import SLIM, Preprocessing, check_range, normalize
 from mobilenet.ops.normalization import widen
 
 
@@ -98,13 +98,13 @@ class MobileNet(nnx.Module):
 
     def __call__(
         self,
-        images: Float[Array, "n h w 3"] | UInt8[Array, "n h w 3"],
+        images: Float[Array, "n h w 3"] | Integer[Array, "n h w 3"],
         dropout_key: Array | None = None,
     ) -> Float[Array, "n classes"]:
         """Returns float32 logits, or the pooled features of a network without classes.
 
-        Float images are taken as they are; uint8 ones are scaled as `preprocessing` says: to
-        [-1, 1], as slim does, or as published weights want them.
+        Float images are taken as they are; pixels of integer types, 0 to 255, are scaled as
+        `preprocessing` says: to [-1, 1], as slim does, or as published weights want them.
         `dropout_key` is needed in training only.
         """
         last = self.architecture.endpoints()[-1]
@@ -112,7 +112,7 @@ class MobileNet(nnx.Module):
 
     def endpoints(
         self,
-        images: Float[Array, "n h w 3"] | UInt8[Array, "n h w 3"],
+        images: Float[Array, "n h w 3"] | Integer[Array, "n h w 3"],
         names: Sequence[str] | None = None,
         dropout_key: Array | None = None,
     ) -> dict[str, Array]:
@@ -132,8 +132,10 @@ class MobileNet(nnx.Module):
                 f"{', '.join(known)}."
             )
         found: dict[str, Array] = {}
-        if images.dtype == jnp.uint8:
+        if jnp.issubdtype(images.dtype, jnp.integer):
             images = normalize(images, self.preprocessing.mean, self.preprocessing.stddev)
+        else:
+            check_range(images, self.preprocessing)
         x, expansion = images.astype(self.dtype), None
         for block in self.architecture.blocks:
             with jax.named_scope(block.name):  # in profiles

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mobilenet.config import size_of
+from mobilenet.errors import UserError
 from mobilenet.runtime.formatting import format_size
 
 
@@ -44,6 +46,9 @@ class Preprocessing:
         return f"{crop}, {self.interpolation}, (pixels - [{mean}]) / [{stddev}]"
 
 
+# Colours may be changed, and images not be photographs: what is so many times too large is pixels.
+_FAR = 10
+
 # slim's inception preprocessing: images of [-1, 1] (preprocessing/inception_preprocessing.py).
 SLIM = Preprocessing()
 
@@ -58,3 +63,25 @@ def normalize(
     """Returns float32 (images - mean) / stddev, both given per channel in pixel values 0..255."""
     center, scale = (jnp.asarray(v, jnp.float32)[None, None, None] for v in (mean, stddev))
     return (images.astype(jnp.float32) - center) / scale
+
+
+def check_range(images: Array, preprocessing: Preprocessing) -> None:
+    """Refuses float images that are pixels which nobody scaled; inside `jit` nobody can tell.
+
+    Raises:
+      UserError: a value is far outside what the preprocessing makes of pixels from 0 to 255.
+    """
+    if isinstance(images, jax.core.Tracer) or not images.size:
+        return
+    ends = [
+        abs(end - mean) / stddev
+        for mean, stddev in zip(preprocessing.mean, preprocessing.stddev, strict=True)
+        for end in (0, 255)
+    ]
+    largest = float(jnp.abs(images).max())
+    if largest > _FAR * max(ends):
+        raise UserError(
+            f"The images hold {largest:g}, and pixels scaled for this network are at most "
+            f"{max(ends):.2f}: pass pixels from 0 to 255 in an integer type, such as uint8, or "
+            "scale them as model.preprocessing says."
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from absl import logging
 from flax import nnx
 
+from mobilenet.config import check_numbers
 from mobilenet.errors import ConfigError, UserError
 from mobilenet.networks.architecture import TRAINING_KNOBS, given_knobs
 from mobilenet.networks.functional import Tree, split_model
@@ -32,7 +33,8 @@ def settle_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDic
     not the weights' own gives a warning.
 
     Raises:
-      ConfigError: `config.initial_weights` names no weights of this network.
+      ConfigError: `config.initial_weights` names no weights of this network, or as
+        `check_numbers` says.
     """
     config = config.copy_and_resolve_references().unlock()
     knobs, mean, stddev = _find(config)
@@ -49,6 +51,7 @@ def settle_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDic
                 tuple(config.augment[key]),
                 tuple(round(x, 3) for x in value),
             )
+    check_numbers(config)
     return config.lock()
 
 

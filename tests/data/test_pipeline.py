@@ -285,6 +285,8 @@ def test_a_record_without_a_class_is_refused(config):
         ("crop_padding", -1),
         ("eval_fraction", 0.0),
         ("eval_fraction", 1.1),
+        ("crop_aspect", (0.5, 1.0, 2.0)),
+        ("crop_area", ("0.1", "1")),
     ],
     ids=str,
 )

@@ -45,13 +45,23 @@ def test_endpoints_come_by_name(small, found):
     assert found["logits"].dtype == jnp.float32
 
 
-def test_uint8_images_are_scaled_as_slim_does():
+def test_pixels_of_integer_types_are_scaled_as_slim_does():
     model = create_model("mobilenet_v1_025", 7, resolution=32, depth="shallow")
     run = _compiled(model)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     scaled = pixels.astype(np.float32) / 127.5 - 1
-    a, b = (run(jnp.asarray(x), ("logits",))["logits"] for x in (pixels, scaled))
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    a, b, c = (
+        run(jnp.asarray(x), ("logits",))["logits"]
+        for x in (pixels, pixels.astype(np.int32), scaled)
+    )
+    np.testing.assert_allclose(a, c, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(a, b)
+
+
+def test_pixels_that_nobody_scaled_are_refused(small):
+    pixels = jnp.full((1, 32, 32, 3), 200.0)
+    with pytest.raises(UserError, match=r"hold 200, and .* at most 1\.00: pass .* such as uint8"):
+        small(pixels)
 
 
 def test_an_unknown_endpoint_is_named(small):

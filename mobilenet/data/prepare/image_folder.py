@@ -57,7 +57,7 @@ class PreparedFolder:
     Attributes:
       directory: the dataset.
       num_examples: images of each split.
-      class_names: in the order of the labels, which is alphabetical.
+      class_names: in the order of the labels, that of `order_classes`.
       ignored: files outside of class folders that are no images.
     """
 
@@ -76,11 +76,12 @@ def prepare_image_folder(
 ) -> PreparedFolder:
     """Writes the dataset `data_dir/name/1.0.0` from the images of a folder or a tar.
 
-    Files keep their bytes. The class names are the folders' names in alphabetical order. The order
-    in each split is a fixed permutation, so a slice such as `train[:1%]` holds all classes. Every
-    image is decoded once, to be sure that it can be. Hidden files and those that desktops leave are
-    passed over; other files outside of class folders are passed over and reported; in a class
-    folder anything but .jpg, .jpeg and .png is refused. One folder around the splits is allowed.
+    Files keep their bytes. The class names are the folders' names in the order of `order_classes`.
+    The order in each split is a fixed permutation, so a slice such as `train[:1%]` holds all
+    classes. Every image is decoded once, to be sure that it can be. Hidden files and those that
+    desktops leave are passed over; other files outside of class folders are passed over and
+    reported; in a class folder anything but .jpg, .jpeg and .png is refused. One folder around the
+    splits is allowed.
 
     Args:
       source: a folder, or a tar, plain or compressed (copied uncompressed to `data_dir` meanwhile).
@@ -97,7 +98,7 @@ def prepare_image_folder(
     with new_dataset_directory(name, data_dir, overwrite=overwrite) as directory:
         with _open_listing(source, scratch=directory.parent) as listing:
             splits, ignored = _arrange(source, listing)
-            class_names = sorted({_class_of(file) for file in next(iter(splits.values()))})
+            class_names = order_classes({_class_of(file) for file in next(iter(splits.values()))})
             labels = {class_name: label for label, class_name in enumerate(class_names)}
             total = sum(len(files) for files in splits.values())
             everything = itertools.chain.from_iterable(splits.values())
@@ -121,6 +122,16 @@ def prepare_image_folder(
         class_names=tuple(class_names),
         ignored=tuple(ignored),
     )
+
+
+def order_classes(names: Iterable[str]) -> list[str]:
+    """Returns names of classes in the order of their labels: by the alphabet.
+
+    Names that are the whole numbers from 0 on are the labels, as text would have 10 before 2.
+    """
+    found = sorted(names)
+    numbers = list(map(str, range(len(found))))
+    return numbers if found == sorted(numbers) else found
 
 
 @contextlib.contextmanager
@@ -268,9 +279,10 @@ def _check_classes(source: pathlib.Path, images: dict[str, dict[str, list[_File]
                 f"{source} has no images in the split {split!r}: remove its folder or fill it."
             )
         for name in sorted(everything):
-            if name != name.strip() or "\n" in name:
+            if name != name.strip() or not name.isprintable():
                 raise ImageFolderError(
-                    f"{source} has a class named {name!r}: remove the white space around it."
+                    f"{source} has a class named {name!r}: rename the folder without white space "
+                    "around it and without line breaks and other control characters."
                 )
             if not classes.get(name):
                 raise ImageFolderError(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from mobilenet.data.crops import Crop
 from mobilenet.data.datasets import Split
@@ -25,7 +24,7 @@ def imagenet_target(split: Split) -> Target:
     """Returns the `Task.target` that gives the images of a split ImageNet's labels.
 
     Raises:
-      UserError: the classes have other names, and are not as many as ImageNet's.
+      UserError: the classes have other names.
     """
     names = split.class_names
     numbers = class_numbers()
@@ -37,23 +36,21 @@ def imagenet_target(split: Split) -> Target:
             )
         labels = np.array([numbers[name] for name in names], np.int32)
         is_whole = np.array_equal(labels, np.arange(IMAGENET_CLASSES))
-        return label_of if is_whole else _SubsetLabels(labels)
-    if len(names) == IMAGENET_CLASSES:
-        logging.warning(
-            "The classes of %s have no WordNet numbers (n01440764): they are taken to be in "
-            "ImageNet's order.",
-            split.name,
-        )
-        return label_of
+        return label_of if is_whole else _OtherLabels(labels)
+    if sorted(names) == sorted(map(str, range(IMAGENET_CLASSES))):
+        # ImageNet-V2 is published so; sorted as text, folder 100 comes behind folder 10.
+        labels = np.array(list(map(int, names)), np.int32)
+        return label_of if np.array_equal(labels, np.arange(len(labels))) else _OtherLabels(labels)
     raise UserError(
         f"The classes of {split.name} ({', '.join(names[:3])}, ...) are not ImageNet's, which the "
-        "weights know: a subset must name them by their WordNet numbers, such as n01440764."
+        "weights know: name them by their WordNet numbers, such as n01440764, or all 1000 of them "
+        "by their labels, 0 to 999."
     )
 
 
 @dataclasses.dataclass(frozen=True)
-class _SubsetLabels:
-    """As `label_of`, with ImageNet's labels for those of a subset."""
+class _OtherLabels:
+    """As `label_of`, with ImageNet's labels for those of a split."""
 
     labels: np.ndarray
 

@@ -118,6 +118,17 @@ def test_tars(tmp_path, mode, prefix):
     assert [path.name for path in (tmp_path / "out" / "photos").iterdir()] == ["1.0.0"]
 
 
+def test_folders_named_by_numbers_from_0_on_are_the_labels(tmp_path):
+    files = {f"val/{number}/{number}.png": png_of(number) for number in range(12)}
+    prepare_image_folder(make_tar(tmp_path / "x.tar", files), "photos", tmp_path / "out")
+    _, records = read(tmp_path / "out", "val")
+    assert all(record.file_name == f"val/{record.label}/{record.label}.png" for record in records)
+    # Numbers that leave one out are names as others are.
+    files = {f"val/{number}/{number}.png": png_of(number) for number in (0, 2, 10)}
+    prepare_image_folder(make_tar(tmp_path / "y.tar", files), "others", tmp_path / "out")
+    assert read(tmp_path / "out", "val", "others")[0].class_names == ("0", "10", "2")
+
+
 def test_one_split_is_enough(tmp_path):
     files = {name: data for name, data in photos().items() if name.startswith("val")}
     summary = prepare_image_folder(make_tar(tmp_path / "x.tar", files), "photos", tmp_path / "out")
@@ -161,6 +172,7 @@ def test_a_broken_link_is_named(tmp_path):
         ({"x.gif": b"x"}, r"holds x\.gif in the wrong place"),
         ({f"{i}.jpg": b"x" for i in range(7)}, r"0\.jpg, .*4\.jpg and 2 more in the wrong place"),
         ({"va-l/bee/1.jpg": jpeg(1)}, "a split named 'va-l'"),
+        ({"val/be\re/1.jpg": jpeg(1)}, r"a class named 'be\\re': rename the folder"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
