@@ -63,17 +63,11 @@ def evaluate_pretrained(
 
 
 class Images(NamedTuple):
-    """A split whose classes are ImageNet's, or some of them.
+    """A split whose classes are ImageNet's, or some of them."""
 
-    Attributes:
-      config: complete, with the data written into it.
-      split: opened.
-      target: gives its images the classes of ImageNet.
-    """
-
-    config: ml_collections.ConfigDict
+    config: ml_collections.ConfigDict  # complete, with the data written into it
     split: Split
-    target: Target
+    target: Target  # gives its images the classes of ImageNet
 
 
 def open_images(

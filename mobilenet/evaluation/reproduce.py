@@ -16,7 +16,7 @@ from mobilenet.evaluation.of_weights import Images, evaluate_on, open_images
 from mobilenet.networks.cost import count_cost
 from mobilenet.runs.finished import Run, read_runs, to_line
 from mobilenet.runtime.environment import describe_environment
-from mobilenet.weights.pretrained import load_pretrained
+from mobilenet.weights.pretrained import Pretrained, load_pretrained
 from mobilenet.weights.published_accuracy import published_accuracy
 from mobilenet.weights.registry import Release, Source, find_source
 
@@ -73,11 +73,12 @@ def reproduce_tradeoff(
         run = next((run for run in done if run.config == described), None)
         if run is None:
             try:
-                result = _evaluate(images, found, entry, weights_dir)
-            except _MissingError as error:
+                pretrained = _load(source, entry, weights_dir)
+            except UserError as error:
                 missing.append(str(error))
                 report(_format(entry, None, published_accuracy(source, entry)))
                 continue
+            result = _evaluate(images, pretrained)
             run = Run(f"{source}/{entry.label}", described, environment, result, [])
             _append(path, run)
         report(_format(entry, 100 * run.result[run.score_name], published_accuracy(source, entry)))
@@ -90,21 +91,15 @@ def reproduce_tradeoff(
     return missing
 
 
-class _MissingError(Exception):
-    """Weights that cannot be had."""
-
-
-def _evaluate(
-    images: Images, source: Source, entry: Release, weights_dir: str | None
-) -> dict[str, Any]:
-    words = f"{source.name}/{entry.label}"
+def _load(source: str, entry: Release, weights_dir: str | None) -> Pretrained:
+    words = f"{source}/{entry.label}"
     if weights_dir is not None:
         words += f":{pathlib.Path(weights_dir) / entry.file_name}"
     resolution = entry.preprocessing.resolution
-    try:
-        pretrained = load_pretrained(entry.family, words, width=entry.width, resolution=resolution)
-    except UserError as error:
-        raise _MissingError(str(error)) from error
+    return load_pretrained(entry.family, words, width=entry.width, resolution=resolution)
+
+
+def _evaluate(images: Images, pretrained: Pretrained) -> dict[str, Any]:
     metrics = evaluate_on(images, pretrained)
     cost = count_cost(pretrained.model.architecture)
     return {
@@ -125,11 +120,7 @@ def describe(images: Images, source: Source, entry: Release) -> dict[str, Any]:
             "preprocessing": entry.preprocessing.describe(),
         },
         "model": {**dict.fromkeys(images.config.model), "name": entry.family, **knobs},
-        "data": {
-            "name": images.split.name,
-            "data_dir": None,
-            "eval_split": images.split.split,
-        },
+        "data": {"name": images.split.name, "data_dir": None, "eval_split": images.split.split},
         "compute_dtype": "float32",
         "seed": 0,
     }

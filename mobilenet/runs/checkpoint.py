@@ -160,11 +160,11 @@ class Checkpoints:
         saved = _shapes(self._manager.item_metadata(step)["weights"].tree)
         wanted = _shapes(target)
         for name in sorted(saved.keys() | wanted.keys()):
-            if saved.get(name) != wanted.get(name):
+            there, here = saved.get(name, "absent"), wanted.get(name, "absent")
+            if there != here:
                 raise UserError(
                     f"The checkpoint of step {step} in {self._directory} is of another network: "
-                    f"{name} is {saved.get(name, 'absent')} there and "
-                    f"{wanted.get(name, 'absent')} here."
+                    f"{name} is {there} there and {here} here."
                 )
 
     def steps(self) -> list[int]:

@@ -5,7 +5,9 @@ and torchvision (references/classification/train.py, `SequentialLR`). A schedule
 keys that it needs; the others may hold anything.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import ml_collections
@@ -51,14 +53,17 @@ def make_schedule(
     peak = schedule.learning_rate
     if not (peak > 0 and math.isfinite(peak)):
         raise ConfigError(f"config.schedule.learning_rate must be above 0, not {peak}.")
-    warmup_steps = _resolve(schedule, "warmup", steps_per_epoch, allow_zero=True) or 0
+    resolve = functools.partial(
+        resolve_steps, schedule, within="config.schedule", steps_per_epoch=steps_per_epoch
+    )
+    warmup_steps = resolve("warmup", allow_zero=True) or 0
     if warmup_steps >= total_steps:
         raise ConfigError(
             f"The warm-up of {warmup_steps} steps must be shorter than the run of {total_steps} "
             "steps: train longer, or shorten config.schedule.warmup_epochs or warmup_steps "
             "(0 is no warm-up)."
         )
-    decay = _make_decay(schedule, total_steps - warmup_steps, steps_per_epoch)
+    decay = _make_decay(schedule, total_steps - warmup_steps, lambda: resolve("decay"))
 
     def learning_rate(step: ArrayLike) -> Float[Array, ""]:
         step = jnp.asarray(step, jnp.int32)
@@ -71,7 +76,7 @@ def make_schedule(
 
 
 def _make_decay(
-    schedule: ml_collections.ConfigDict, total_steps: int, steps_per_epoch: float
+    schedule: ml_collections.ConfigDict, total_steps: int, decay_length: Callable[[], int | None]
 ) -> optax.Schedule:
     peak = schedule.learning_rate
     if schedule.name == "constant":
@@ -94,22 +99,10 @@ def _make_decay(
         raise ConfigError(
             f"config.schedule.decay_factor must be above 0 and at most 1, not {factor}."
         )
-    decay_steps = _resolve(schedule, "decay", steps_per_epoch, allow_zero=False)
+    decay_steps = decay_length()
     if decay_steps is None:
         raise ConfigError(
             "The exponential schedule needs config.schedule.decay_epochs or "
             "config.schedule.decay_steps: set one of them."
         )
     return optax.exponential_decay(peak, decay_steps, factor, staircase=schedule.staircase)
-
-
-def _resolve(
-    schedule: ml_collections.ConfigDict, name: str, steps_per_epoch: float, *, allow_zero: bool
-) -> int | None:
-    return resolve_steps(
-        schedule,
-        name,
-        within="config.schedule",
-        steps_per_epoch=steps_per_epoch,
-        allow_zero=allow_zero,
-    )

@@ -99,7 +99,11 @@ def test_the_average_or_the_weights_themselves(run, monkeypatch, ema, weights):
         return evaluate(network, params, batch_stats, *arguments, **keywords)
 
     monkeypatch.setattr(module, "evaluate", watched)
-    assert evaluate_run(run, ema=ema)["weights"] == weights
+    result = evaluate_run(run, ema=ema)
+    assert result["weights"] == weights
+    # Training evaluates the average.
+    is_recorded = result["loss"] == pytest.approx(_recorded_loss(run, _LAST), rel=1e-6)
+    assert is_recorded == (weights == "ema")
     network = build_network(read_config(run), 3)
     with contextlib.closing(Checkpoints(run, keep=1, scores={}, read_only=True)) as checkpoints:
         target = network.abstract_weights(with_ema=True)
