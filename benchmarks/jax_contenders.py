@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from benchmarks.plain_flax import PlainMobileNet
+from benchmarks.plain_flax import PlainMobileNet, split_plain
 from benchmarks.timing import Turn, repeat_steps
 from benchmarks.workload import StepWorkload
 from mobilenet.factory import create_model
@@ -31,15 +31,7 @@ def train_ours(workload: StepWorkload) -> Turn:
 
 def train_flax(workload: StepWorkload) -> Turn:
     network = PlainMobileNet(workload.architecture(), jnp.dtype(workload.compute_dtype))
-    graph = nnx.graphdef(network)
-    params, batch_stats = nnx.state(network, nnx.Param), nnx.state(network, nnx.BatchStat)
-
-    def forward(params: Any, batch_stats: Any, images: jax.Array) -> tuple[jax.Array, Any]:
-        network = nnx.merge(graph, params, batch_stats, copy=True)
-        logits = network(images)
-        return logits, nnx.state(network, nnx.BatchStat)
-
-    return _train(workload, forward, params, batch_stats)
+    return _train(workload, *split_plain(network))
 
 
 def infer_ours(workload: StepWorkload) -> Turn:

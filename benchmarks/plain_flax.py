@@ -1,11 +1,17 @@
 """The same rows as one writes them with Flax's own layers, and XLA's grouped convolution."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from mobilenet.networks.architecture import Architecture
 from mobilenet.networks.blocks import Layer
+from mobilenet.networks.functional import Tree
+
+# (params, batch_stats, images) -> (logits, batch_stats)
+PlainFunction = Callable[[Tree, Tree, jax.Array], tuple[jax.Array, Tree]]
 
 
 class PlainMobileNet(nnx.Module):
@@ -41,6 +47,21 @@ class PlainMobileNet(nnx.Module):
                 x = x if layer.activation == "linear" else jax.nn.relu6(x)
             x = x + inputs if block.shortcut == "bottleneck" else x
         return self.logits(x.astype(jnp.float32).mean((1, 2)))
+
+
+def split_plain(network: PlainMobileNet) -> tuple[PlainFunction, Tree, Tree]:
+    """Returns the network in training as a function of plain trees, parameters, statistics."""
+    graph = nnx.graphdef(network)
+    params, batch_stats = (
+        nnx.to_pure_dict(nnx.state(network, kind)) for kind in (nnx.Param, nnx.BatchStat)
+    )
+
+    def apply(params: Tree, batch_stats: Tree, images: jax.Array) -> tuple[jax.Array, Tree]:
+        network = nnx.merge(graph, params, batch_stats, copy=True)
+        logits = network(images)
+        return logits, nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
+
+    return apply, params, batch_stats
 
 
 def _convolution(layer: Layer, dtype: jnp.dtype, rngs: nnx.Rngs) -> nnx.Conv:

@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
-from benchmarks.plain_flax import PlainMobileNet
+from benchmarks.plain_flax import PlainFunction, PlainMobileNet, split_plain
 from mobilenet.networks.functional import Functions, Tree
 from mobilenet.runs.state import TrainState, create_state
 from mobilenet.runtime import mesh as meshes
@@ -34,10 +34,8 @@ def build_plain_step(
     dtype = jnp.dtype(config.compute_dtype)
     plain = nnx.eval_shape(lambda: PlainMobileNet(network.architecture, dtype))
     is_local = network.architecture.norm_group_size is not None
-    functions = Functions(_train_function(plain, mesh if is_local else None), _no_evaluation)
-    params, batch_stats = (
-        nnx.to_pure_dict(nnx.state(plain, kind)) for kind in (nnx.Param, nnx.BatchStat)
-    )
+    apply, params, batch_stats = split_plain(plain)
+    functions = Functions(_train_function(apply, mesh if is_local else None), _no_evaluation)
     schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule, params, network.module.task_parameters)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
@@ -53,21 +51,18 @@ def build_plain_step(
     return step, jax.eval_shape(create, params, batch_stats)
 
 
-def _train_function(plain: PlainMobileNet, mesh: Mesh | None) -> Any:
-    graph = nnx.graphdef(plain)
+def _train_function(apply: PlainFunction, mesh: Mesh | None) -> Any:
+    def apply_apart(params: Tree, batch_stats: Tree, images: Array) -> tuple[Array, Tree]:
+        logits, batch_stats = apply(params, batch_stats, images)
+        return logits, jax.lax.pmean(batch_stats, "data")
 
-    def apply(params: Tree, batch_stats: Tree, images: Array) -> tuple[Array, Tree]:
-        network = nnx.merge(graph, params, batch_stats, copy=True)
-        logits = network(images)
-        batch_stats = nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
-        return logits, batch_stats if mesh is None else jax.lax.pmean(batch_stats, "data")
-
+    train = apply
     if mesh is not None:
         whole, split = PartitionSpec(), PartitionSpec("data")
-        apply = jax.shard_map(
-            apply, mesh=mesh, in_specs=(whole, whole, split), out_specs=(split, whole)
+        train = jax.shard_map(
+            apply_apart, mesh=mesh, in_specs=(whole, whole, split), out_specs=(split, whole)
         )
-    return lambda params, batch_stats, images, _key: apply(params, batch_stats, images)
+    return lambda params, batch_stats, images, _key: train(params, batch_stats, images)
 
 
 def _no_evaluation(*_: Any) -> Array:

@@ -4,14 +4,13 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 
-from mobilenet.data.datasets import Split, open_split
+from mobilenet.data.datasets import open_split
 from mobilenet.data.of_config import train_batches
 from mobilenet.errors import UserError
 from mobilenet.runtime.mesh import to_devices
@@ -84,13 +83,17 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     ahead = config.data.prefetch_batches + config.data.num_threads * max(config.data.num_workers, 1)
     rate = functools.partial(_images_per_second, config.batch_size, seconds)
 
-    with _open_batches(config, split, experiment) as batches:
+    target = experiment.network.task.target
+    open_batches = functools.partial(train_batches, config, split, target, start_step=0)
+
+    # The iterators have threads, which `close` ends.
+    with contextlib.closing(open_batches()) as batches:  # type: ignore[type-var]
         batch = next(batches)
         input_alone = rate(lambda: next(batches), lambda _: None, ahead)
     step = _Step(experiment, config)
     fixed = to_devices(batch, mesh)
     step_alone = rate(lambda: step(fixed), step.wait_for, 2)
-    with _open_batches(config, split, experiment) as batches:
+    with contextlib.closing(open_batches()) as batches:  # type: ignore[type-var]
         together = rate(lambda: step(to_devices(next(batches), mesh)), step.wait_for, ahead)
     return Throughput(input_alone, step_alone, together)
 
@@ -112,16 +115,6 @@ class _Step:
     def wait_for(self, loss: jax.Array | None) -> None:
         if loss is not None:
             loss.block_until_ready()
-
-
-@contextlib.contextmanager
-def _open_batches(
-    config: ml_collections.ConfigDict, split: Split, experiment: Experiment
-) -> Iterator[Iterator[dict[str, np.ndarray]]]:
-    # The iterator has threads, which `close` ends.
-    batches = train_batches(config, split, experiment.network.task.target, start_step=0)
-    with contextlib.closing(batches):  # type: ignore[type-var]
-        yield batches
 
 
 def _images_per_second(

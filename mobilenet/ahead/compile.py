@@ -106,18 +106,18 @@ def _lower(
     build: BuildStep | None,
 ) -> tuple[Any, int]:
     """Returns the step for shapes alone, and the images in its global batch."""
+    network, state = experiment.network, experiment.abstract_state
+    run: Any
+    arguments: tuple[Any, ...]
     if step == "eval":
-        images, size = config.evaluation.batch_size, size_of(config.model.resolution)
-        weights = experiment.abstract_state.evaluated
-        batch = _abstract_batch(experiment.network.task, split, images, size)
-        return experiment.network.eval_step.lower(*weights, batch), images  # type: ignore[attr-defined]
-    images = config.batch_size
-    size = size_of(config.data.train_resolution or config.model.resolution)
-    run, state = experiment.train_step, experiment.abstract_state
-    if build is not None:
-        run, state = build(config, experiment)
-    batch = _abstract_batch(experiment.network.task, split, images, size)
-    return run.lower(state, batch), images  # type: ignore[attr-defined]
+        run, arguments = network.eval_step, state.evaluated
+        images, resolution = config.evaluation.batch_size, config.model.resolution
+    else:
+        run, state = build(config, experiment) if build else (experiment.train_step, state)
+        arguments, images = (state,), config.batch_size
+        resolution = config.data.train_resolution or config.model.resolution
+    batch = _abstract_batch(network.task, split, images, size_of(resolution))
+    return run.lower(*arguments, batch), images
 
 
 def _abstract_batch(
@@ -150,15 +150,15 @@ def _compile(step: str, lowered: Any, images: int, chips: Slice) -> StepCost:
     memory, cost = compiled.memory_analysis(), compiled.cost_analysis()
     program = Program(compiled.as_text())
     fresh = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    parts = (memory.argument_size_in_bytes, memory.temp_size_in_bytes)
+    arguments, temporaries = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     code = memory.generated_code_size_in_bytes
     return StepCost(
         images=images,
         compile_seconds=seconds,
-        arguments=parts[0],
-        temporaries=parts[1],
+        arguments=arguments,
+        temporaries=temporaries,
         code=code,
-        total=sum(parts) + code + fresh,
+        total=arguments + temporaries + code + fresh,
         flops=cost["flops"],
         bytes_accessed=cost["bytes accessed"],
         hbm_traffic=program.hbm_traffic(),

@@ -2,29 +2,31 @@
 
 import importlib.util
 import json
-import os
 import pathlib
 import statistics
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
+from tests.helpers import toy_dataset
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMALL = ("--model=mobilenet_v1_025", "--resolution=32", "--batch_size=2", "--seconds=0.05")
+SMALL = ("--resolution=32", "--batch_size=2")
+TINY = ("--model=mobilenet_v1_025", "--seconds=0.05")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "benchmark.py"), *arguments]
-    # As a user starts it, without the eight devices of the tests.
-    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900
-    )
+@pytest.fixture
+def benchmark(start_program):
+    """Runs the command on little work to its end, and returns what it prints."""
+
+    def run(name: str, *arguments: str) -> str:
+        process = start_program(ROOT / "scripts" / "benchmark.py", name, *SMALL, *arguments)
+        output, errors = process.communicate(timeout=900)
+        assert process.returncode == 0, errors
+        return output
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -45,11 +47,10 @@ def test_a_mistake_is_answered_by_one_sentence(run_script, arguments, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("benchmark", ["train_step", "inference"])
-def test_every_round_measures_ours_beside_each_peer(benchmark):
-    result = run(benchmark, *SMALL, "--rounds=3", "--peers=flax,torch", "--format=json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+@pytest.mark.parametrize("name", ["train_step", "inference"])
+def test_every_round_measures_ours_beside_each_peer(benchmark, name):
+    peers = ("--rounds=3", "--peers=flax,torch")
+    report = json.loads(benchmark(name, *TINY, *peers, "--format=json"))
     assert report["workload"]["width"] == 0.25
     assert report["machine"]["threads"] >= 1
     has_torch = all(importlib.util.find_spec(name) for name in ("torch", "torchvision"))
@@ -67,12 +68,10 @@ def test_every_round_measures_ours_beside_each_peer(benchmark):
 
 
 @pytest.mark.slow
-def test_a_peer_that_cannot_compute_this_is_left_out_with_its_reason():
+def test_a_peer_that_cannot_compute_this_is_left_out_with_its_reason(benchmark):
     pytest.importorskip("keras", reason="Keras is not installed")
-    small = ("--model=mobilenet_v1_025", "--resolution=16", "--batch_size=2", "--seconds=0")
-    result = run("train_step", *small, "--rounds=1", "--peers=keras", "--format=json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+    too_small = ("--resolution=16", "--rounds=1", "--peers=keras")
+    report = json.loads(benchmark("train_step", *TINY, *too_small, "--format=json"))
     assert report["left_out"]["keras"].startswith("ValueError: ")
     assert list(report["images_per_second"]) == ["mobilenet"]
 
@@ -80,32 +79,23 @@ def test_a_peer_that_cannot_compute_this_is_left_out_with_its_reason():
 @pytest.mark.slow
 @pytest.mark.parametrize("peer", ["keras", "torch", "torch_compile", "onnxruntime"])
 @pytest.mark.parametrize("model", ["mobilenet_v1_025", "mobilenet_v2_035"])
-def test_every_installed_peer_runs(peer, model):
+def test_every_installed_peer_runs(benchmark, peer, model):
     modules = {"keras": "tensorflow", "onnxruntime": "onnxruntime"}.get(peer, "torchvision")
     if importlib.util.find_spec(modules) is None:
         pytest.skip(f"{modules} is not installed")
-    result = run("inference", *SMALL, f"--model={model}", "--rounds=1", f"--peers={peer}")
-    assert result.returncode == 0, result.stderr
-    assert "left out" not in result.stdout
+    table = benchmark("inference", *TINY, f"--model={model}", "--rounds=1", f"--peers={peer}")
+    assert "left out" not in table
 
 
 @pytest.mark.slow
-def test_input_reads_a_dataset_and_its_resized_copy(tmp_path):
-    rng = np.random.default_rng(0)
-    with new_dataset_directory("noise", tmp_path) as directory:
-        writer = DatasetWriter(directory, "noise", ["a"])
-        noise = rng.integers(0, 256, (12, 40, 60, 3)).astype(np.uint8)
-        files = [cv2.imencode(".jpg", image)[1].tobytes() for image in noise]
-        examples = [Example(data, 0, "") for data in files]
-        writer.write_split("train", examples, num_examples=12, num_bytes=0)
-        writer.write_metadata(description="For tests.")
-    small = ("--data=noise", f"--data_dir={tmp_path}", "--resolution=32", "--batch_size=4")
-    options = ("--rounds=1", "--seconds=0.05", "--format=json")
+def test_input_reads_a_dataset_and_its_resized_copy(benchmark, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 40, 60, 3)).astype(np.uint8)
+    files = [cv2.imencode(".jpg", image)[1].tobytes() for image in noise]
+    toy_dataset.write(tmp_path, "noise", {"train": files})
+    options = ("--data=noise", f"--data_dir={tmp_path}", "--rounds=1", "--seconds=0.05")
     sizes = []
     for source in ((), ("--source_size=120x80",)):
-        result = run("input", *small, *options, *source)
-        assert result.returncode == 0, result.stderr
-        report = json.loads(result.stdout)
+        report = json.loads(benchmark("input", *options, *source, "--format=json"))
         has_tensorflow = importlib.util.find_spec("tensorflow") is not None
         assert ("tfdata" in report["ratio_to"]) == has_tensorflow
         speed = report["images_per_second"]["mobilenet"]["median"]
@@ -117,10 +107,8 @@ def test_input_reads_a_dataset_and_its_resized_copy(tmp_path):
 
 
 @pytest.mark.slow
-def test_compile_times_train_py():
-    small = ("--model=mobilenet_v1_025", "--resolution=32", "--batch_size=4")
-    result = run("compile", *small, "--rounds=1", "--format=json")
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
+def test_compile_times_train_py(benchmark):
+    options = ("--model=mobilenet_v1_025", "--rounds=1", "--format=json")
+    report = json.loads(benchmark("compile", *options))
     (cold,), (warm,) = (report["seconds"][name]["rounds"] for name in ("cold", "warm"))
     assert report["cold_over_warm"]["rounds"] == pytest.approx([cold / warm])

@@ -1,11 +1,8 @@
 """What checkpoints cost, by a clock that is set by hand where numbers matter."""
 
-import jax
 import pytest
-from jax.sharding import AxisType, Mesh
 
 from benchmarks.checkpoint_cost import CheckpointCost, measure_checkpoints
-from mobilenet.networks.architecture import V1_ROWS
 
 
 def test_shares_and_losses_follow_from_the_measurements():
@@ -21,15 +18,9 @@ def test_shares_and_losses_follow_from_the_measurements():
     ]
 
 
-def test_a_run_is_measured(data_dir, monkeypatch, tmp_path):
-    from tests.helpers import small_config
-
-    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
-    monkeypatch.setattr("mobilenet.runtime.mesh.make_mesh", lambda: mesh)
-    monkeypatch.setattr("mobilenet.networks.architecture.V1_ROWS", V1_ROWS[:2])
+@pytest.mark.usefixtures("tiny_network", "one_device")
+def test_a_run_is_measured(config, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    config = small_config.get_config()
-    config.data.data_dir = str(data_dir)
     cost = measure_checkpoints(config, rounds=1)
     assert cost.every_steps == 2
     assert 0 < cost.save <= cost.on_disk

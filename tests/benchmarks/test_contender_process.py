@@ -1,6 +1,7 @@
 """The answers of a contender's process, given in this one."""
 
 import multiprocessing
+import re
 import threading
 import types
 
@@ -66,11 +67,10 @@ def test_a_peer_that_cannot_be_built_says_why_in_one_line(connection, name, answ
     assert ours.recv() == answer
 
 
-def test_our_own_failure_keeps_its_traceback(connection):
-    with pytest.raises(RuntimeError, match="ours"):
-        contender_process.serve("train_step", "mobilenet", connection[1])
-
-
-def test_a_mistake_of_the_user_stays_a_sentence(connection):
-    with pytest.raises(UserError, match=r"Do this\."):
-        contender_process.serve("train_step", "sentence", connection[1])
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [("mobilenet", RuntimeError, "ours"), ("sentence", UserError, "Do this.")],
+)
+def test_our_own_failure_and_a_mistake_of_the_user_are_raised(connection, name, kind, message):
+    with pytest.raises(kind, match=re.escape(message)):
+        contender_process.serve("train_step", name, connection[1])

@@ -9,34 +9,24 @@ import benchmarks
 from benchmarks.contenders import CONTENDERS, choose_peers
 from mobilenet.errors import UserError
 
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Makes exactly these modules look installed."""
-    modules = {"keras", "tensorflow", "torch"}
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in modules or None)
+_NO_TORCH = dict.fromkeys(("torch", "torch_compile"), "torchvision not installed")
 
 
-@pytest.mark.usefixtures("installed")
-def test_all_installed_peers_take_part_and_the_missing_are_named():
-    chosen, left_out = choose_peers("train_step", None)
-    assert chosen == ["flax", "keras"]
-    assert left_out == {
-        "torch": "torchvision not installed",
-        "torch_compile": "torchvision not installed",
-    }
-
-
-@pytest.mark.usefixtures("installed")
-def test_all_missing_modules_of_a_peer_are_named():
-    _, left_out = choose_peers("inference", ["onnxruntime"])
-    assert left_out == {"onnxruntime": "onnx and onnxruntime not installed"}
-
-
-@pytest.mark.usefixtures("installed")
-def test_wanted_peers_come_in_their_order_and_once():
-    assert choose_peers("train_step", ["keras", "flax", "keras"]) == (["keras", "flax"], {})
-    assert choose_peers("train_step", []) == ([], {})
+@pytest.mark.parametrize(
+    ("benchmark", "wanted", "chosen", "left_out"),
+    [
+        ("train_step", None, ["flax", "keras"], _NO_TORCH),
+        ("inference", ["onnxruntime"], [], {"onnxruntime": "onnx and onnxruntime not installed"}),
+        ("train_step", ["keras", "flax", "keras"], ["keras", "flax"], {}),
+        ("train_step", [], [], {}),
+    ],
+)
+def test_installed_peers_take_part_in_order_and_the_missing_are_named(
+    monkeypatch, benchmark, wanted, chosen, left_out
+):
+    installed = {"keras", "tensorflow", "torch"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in installed or None)
+    assert choose_peers(benchmark, wanted) == (chosen, left_out)
 
 
 def test_a_peer_that_does_not_know_the_compute_type_is_left_out(monkeypatch):

@@ -7,25 +7,19 @@ import pytest
 from benchmarks import photographs
 from mobilenet.data.datasets import open_split
 from mobilenet.data.images import decode_with_simplejpeg
-from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
+from tests.helpers import toy_dataset
 
 SHAPES = [(40, 60), (60, 40), (50, 50)]  # height, width
 
 
 def write_dataset(data_dir, extension):
-    """Gray images, each of one value: 50, 100, 150."""
-    with new_dataset_directory("grays", data_dir) as directory:
-        writer = DatasetWriter(directory, "grays", ["a", "b", "c"])
-        examples = []
-        for label, shape in enumerate(SHAPES):
-            image = np.full((*shape, 3), 50 * (label + 1), np.uint8)
-            data = cv2.imencode(extension, image)[1].tobytes()
-            examples.append(Example(data, label, f"{label}{extension}"))
-        writer.write_split("train", examples, num_examples=3, num_bytes=0)
-        writer.write_metadata(description="For tests.")
+    """Gray images of the labels 0, 1, 2, each of one value: 50, 100, 150."""
+    images = [np.full((*shape, 3), 50 * (i + 1), np.uint8) for i, shape in enumerate(SHAPES)]
+    files = [cv2.imencode(extension, image)[1].tobytes() for image in images]
+    toy_dataset.write(data_dir, "grays", {"train": files})
     config = photographs.data_config("grays", str(data_dir), threads=1)
-    return open_split(config, "train"), examples
+    return open_split(config, "train"), files
 
 
 def test_resized_photographs_keep_content_label_and_orientation(tmp_path):
@@ -39,9 +33,8 @@ def test_resized_photographs_keep_content_label_and_orientation(tmp_path):
 
 
 def test_the_mean_size_is_that_of_the_files(tmp_path):
-    split, examples = write_dataset(tmp_path, ".jpg")
-    expected = sum(len(example.image) for example in examples) / 3
-    assert photographs.mean_jpeg_bytes(split) == pytest.approx(expected)
+    split, files = write_dataset(tmp_path, ".jpg")
+    assert photographs.mean_jpeg_bytes(split) == pytest.approx(sum(map(len, files)) / 3)
 
 
 def test_other_files_than_jpeg_are_refused(tmp_path):

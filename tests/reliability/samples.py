@@ -53,7 +53,7 @@ def weight_samples() -> dict[str, list[bytes]]:
     return {
         ".pth": list(torch_files(TENSORS)),
         ".safetensors": [safetensors.numpy.save(TENSORS)],
-        ".h5": [_written(lambda path: write_keras_file(TENSORS, path), "x.h5")],
+        ".h5": [_keras_file()],
         ".npz": [_npz(np.savez), _npz(np.savez_compressed)],
         ".ckpt.index": [index],
         ".tar": [tar],
@@ -61,10 +61,10 @@ def weight_samples() -> dict[str, list[bytes]]:
     }
 
 
-def _written(write: Callable[[pathlib.Path], None], name: str) -> bytes:
+def _keras_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / name
-        write(path)
+        path = pathlib.Path(folder) / "x.h5"
+        write_keras_file(TENSORS, path)
         return path.read_bytes()
 
 

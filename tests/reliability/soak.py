@@ -158,21 +158,17 @@ def _end(process: Any, directory: pathlib.Path, seconds: float | None) -> tuple[
       The seconds that it lived from then on, and its exit status, negative if it was killed.
     """
     process.start()
-    _wait_for(lambda: read_metrics(directory) or not process.is_alive())
+    deadline = time.monotonic() + _START_SECONDS
+    while not read_metrics(directory) and process.is_alive():
+        if time.monotonic() > deadline:
+            raise UserError(f"The run did not start within {_START_SECONDS:g} s: see its config.")
+        time.sleep(_POLL_SECONDS)
     started = time.monotonic()
     process.join(seconds)
     if process.is_alive():
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     return time.monotonic() - started, process.exitcode
-
-
-def _wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise UserError(f"The run did not start within {_START_SECONDS:g} s: see its config.")
-        time.sleep(_POLL_SECONDS)
 
 
 def _describe_kill(directory: pathlib.Path, moment: float) -> Kill:

@@ -1,11 +1,30 @@
 """A run that is killed at random moments ends with the bits of one that is not."""
 
+import pathlib
 import re
 
 import numpy as np
 import pytest
 
 from tests.reliability.soak import Kill, Soak, _compare
+
+HERE = pathlib.Path(__file__).parent
+
+
+@pytest.fixture
+def start_soak(start_warm_program, data_dir):
+    """Starts scripts/soak.py on a tiny run."""
+
+    def start(workdir: pathlib.Path, *flags: str):
+        return start_warm_program(
+            HERE / "tiny_soak.py",
+            f"--config={HERE.parent / 'helpers' / 'small_config.py'}",
+            f"--config.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+            *flags,
+        )
+
+    return start
 
 
 def test_kills_at_random_moments_change_no_bit(start_soak, tmp_path):

@@ -10,14 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
-from mobilenet.runs.checkpoint import Checkpoints
-from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.run_directory import read_config
 from mobilenet.runtime import hosts
-from mobilenet.runtime.mesh import replicated
-from mobilenet.training.experiment import build_experiment
+from tests.helpers.small_runs import final_state, read_curve
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 _HELPERS = _REPOSITORY / "tests" / "helpers"
@@ -112,28 +107,10 @@ def _steps(workdir):
 
 def _assert_same_end(workdir, unbroken):
     """The same bits in everything that training changes, and the same metrics of every step."""
-    jax.tree.map(np.testing.assert_array_equal, _final_state(workdir), _final_state(unbroken))
-    assert _curve(workdir) == _curve(unbroken)
+    jax.tree.map(np.testing.assert_array_equal, final_state(workdir), final_state(unbroken))
+    assert read_curve(workdir) == read_curve(unbroken)
     results = [json.loads((path / "result.json").read_text()) for path in (workdir, unbroken)]
     assert len({result["loss"] for result in results}) == 1
-
-
-def _final_state(workdir):
-    config = read_config(workdir)
-    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
-    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
-    state = checkpoints.restore(
-        _STEPS, experiment.abstract_state, replicated(experiment.network.mesh)
-    )
-    checkpoints.close()
-    return state
-
-
-def _curve(workdir):
-    return [
-        {key: value for key, value in record.items() if "second" not in key}
-        for record in read_metrics(workdir)
-    ]
 
 
 def _assert_lost(end):
@@ -264,6 +241,7 @@ def test_an_error_of_ones_own_ends_with_1_after_the_time_of_news_of_a_loss(monke
 _IMPATIENT = """
 import runpy, sys
 from mobilenet.runtime import hosts
+from tests.helpers.small_runs import final_state, read_curve
 hosts._MEETING_SECONDS, hosts._PATIENCE_SECONDS = 4, 1
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")

@@ -87,15 +87,15 @@ def test_printed_commands_are_those_of_runs_that_are_not_complete(tmp_path, star
     assert not (workdir / "sweep.json").exists()
 
 
-def test_a_flag_of_another_launcher_is_refused(tmp_path, start_sweep):
-    sweep = start_sweep(tmp_path / "runs", "seeds(1)", "--launcher=print", "--jobs=2")
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--launcher=print", "--jobs=2"), "--jobs means nothing to --launcher=print: leave it"),
+        (("--jobs=100000",), "--jobs=100000: this process has "),
+    ],
+)
+def test_jobs_that_cannot_be_are_refused(tmp_path, start_sweep, flags, message):
+    sweep = start_sweep(tmp_path / "runs", "seeds(1)", *flags)
     _, errors = sweep.communicate(timeout=60)
     assert sweep.returncode == 1
-    assert errors == "error: --jobs means nothing to --launcher=print: leave it out.\n"
-
-
-def test_more_jobs_than_processors_are_refused(tmp_path, start_sweep):
-    sweep = start_sweep(tmp_path / "runs", "seeds(1)", "--jobs=100000")
-    _, errors = sweep.communicate(timeout=60)
-    assert sweep.returncode == 1
-    assert errors.startswith("error: --jobs=100000: this process has ")
+    assert errors.startswith(f"error: {message}")

@@ -13,17 +13,12 @@ import time
 import jax
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh
 
-from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
-from mobilenet.runs.checkpoint import Checkpoints
-from mobilenet.runs.run_directory import read_config
-from mobilenet.runtime.mesh import replicated
 from mobilenet.sweeps.ray_launcher import check_resources, launch_ray
 from mobilenet.sweeps.ray_task import STARTED
 from mobilenet.sweeps.sweep import Sweep
-from mobilenet.training.experiment import build_experiment
+from tests.helpers.small_runs import final_state
 from tests.sweeps.find_trainers import find_trainers
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -139,23 +134,6 @@ def test_nothing_outlives_a_launcher_that_was_killed(start, tmp_path):
     assert find_trainers(workdir) == []
 
 
-@pytest.fixture
-def one_device(monkeypatch):
-    mesh = Mesh(jax.devices()[:1], ("data",), axis_types=(AxisType.Auto,))
-    monkeypatch.setattr("mobilenet.runtime.mesh.make_mesh", lambda: mesh)
-
-
-def _final_state(workdir):
-    config = read_config(workdir)
-    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
-    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
-    state = checkpoints.restore(
-        checkpoints.last(), experiment.abstract_state, replicated(experiment.network.mesh)
-    )
-    checkpoints.close()
-    return state
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_a_sweep_that_loses_a_node_ends_with_the_bits_of_one_that_does_not(start, tmp_path):
@@ -181,9 +159,9 @@ def test_a_sweep_that_loses_a_node_ends_with_the_bits_of_one_that_does_not(start
     log = (disturbed / "logs" / f"{lost}.log").read_text()
     assert log.count("step 1/20 ") == 1, "It began anew instead of going on."
     for name in ("seed=0", "seed=1"):
-        state = _final_state(disturbed / name)
+        state = final_state(disturbed / name)
         assert int(state.step) == 20
-        jax.tree.map(np.testing.assert_array_equal, _final_state(undisturbed / name), state)
+        jax.tree.map(np.testing.assert_array_equal, final_state(undisturbed / name), state)
 
 
 def _launch(tmp_path, **changes):

@@ -7,27 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from mobilenet.data.datasets import open_split
-from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.run_directory import read_config
-from mobilenet.runtime.mesh import replicated
-from mobilenet.training.experiment import build_experiment
-from tests.helpers.small_runs import read_curve
+from tests.helpers.small_runs import final_state, read_curve
 
 # Of 72 images in batches of 16: an epoch is 4.5 steps.
 _STEPS = 12
-
-
-def _final_state(workdir):
-    config = read_config(workdir)
-    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
-    checkpoints = Checkpoints(workdir, keep=1, scores={}, read_only=True)
-    state = checkpoints.restore(
-        checkpoints.last(), experiment.abstract_state, replicated(experiment.network.mesh)
-    )
-    checkpoints.close()
-    return state
 
 
 def _steps(workdir):
@@ -75,7 +59,7 @@ def test_kills_and_signals_anywhere_change_no_bit(
     assert code == 0, errors
     assert _evaluated(broken) == [4, 8, _STEPS]
 
-    unbroken_state, broken_state = _final_state(tmp_path / "unbroken"), _final_state(broken)
+    unbroken_state, broken_state = final_state(tmp_path / "unbroken"), final_state(broken)
     assert int(broken_state.step) == _STEPS
     assert broken_state.ema is not None
     jax.tree.map(np.testing.assert_array_equal, unbroken_state, broken_state)
