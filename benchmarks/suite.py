@@ -21,11 +21,7 @@ def run_steps(
 ) -> dict[str, Any]:
     """Times training steps (`train_step`) or forward passes (`inference`).
 
-    Args:
-      benchmark: which of the two.
-      workload: the network and the batch.
-      peers: names in `CONTENDERS`; None is all.
-      rounds: measurements of every peer.
+    Peers and rounds are those of `choose_peers` and `take_turns`.
 
     Raises:
       UserError: an unknown peer, or a contender that failed.
@@ -44,8 +40,7 @@ def run_input(
       workload: the dataset and the batch.
       source_size: such as 500x375: the photographs are first resized to it, into a dataset that is
         removed afterwards. None reads them as they are.
-      peers: names in `CONTENDERS`; None is all.
-      rounds: measurements of every peer.
+      peers, rounds: as of `choose_peers` and `take_turns`.
 
     Raises:
       UserError: an unknown peer, a dataset that cannot be read, a contender that failed.

@@ -48,6 +48,7 @@ def cpus():
 
 def test_a_step_with_statistics_of_a_device_sums_over_devices_at_most_twice(config, cpus):
     set_batch_per_chip(config, 4, chips=8)
+    assert config.batch_size == config.evaluation.batch_size == 32
     config.model.norm_group_size = 4
     found = compile_steps(config, cpus, ("train",), lambda _: None)["train"]
     assert found.images == 4
@@ -58,12 +59,6 @@ def test_a_step_with_statistics_of_a_device_sums_over_devices_at_most_twice(conf
     model = create_model("mobilenet_v2", width=0.25, resolution=16, num_classes=3)
     values = sum(leaf.size for leaf in jax.tree.leaves(split_model(model)[1:]))
     assert 0 <= sums.bytes - 4 * values <= 4 * 8
-
-
-def test_both_batches_follow_the_chips():
-    config = base.get_config()
-    set_batch_per_chip(config, 128, chips=16)
-    assert config.batch_size == config.evaluation.batch_size == 2048
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import json
 import pathlib
 import shutil
 import signal
-import time
 
 import pytest
 
 from mobilenet.runs.finished import read_runs
+from tests.helpers.waiting import wait_until
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _SHORT = "--base.total_steps=4"
@@ -58,11 +58,7 @@ def test_ctrl_c_saves_what_runs_and_the_same_command_goes_on(tmp_path, start_swe
     long = ("--base.total_steps=100000", "--base.evaluation.every_steps=100000")
     sweep = start_sweep(workdir, "seeds(2)", *long, script=tiny_sweep)
     metrics = workdir / "seed=0" / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
-        assert time.monotonic() < deadline
-        assert sweep.poll() is None, sweep.communicate()
-        time.sleep(0.1)
+    wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 3, sweep)
     sweep.send_signal(signal.SIGINT)
     output, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 143

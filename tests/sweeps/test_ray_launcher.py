@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import jax
 import numpy as np
@@ -19,6 +18,7 @@ from mobilenet.sweeps.ray_launcher import check_resources, launch_ray
 from mobilenet.sweeps.ray_task import STARTED
 from mobilenet.sweeps.sweep import Sweep
 from tests.helpers.small_runs import final_state
+from tests.helpers.waiting import wait_until
 from tests.sweeps.find_trainers import find_trainers
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -66,14 +66,6 @@ def start(ray_environment, sweep_flags):
         process.communicate()
 
 
-def _wait_until(condition, process, seconds=180):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def _attempts(workdir, run):
     return (workdir / "logs" / f"{run}.log").read_text().count(STARTED)
 
@@ -101,10 +93,10 @@ def test_preempted_runs_go_on_and_ctrl_c_leaves_a_sweep_that_completes(start, tm
     length = ("--base.total_steps=60", "--base.checkpoint.every_steps=1", _FEW_EVALUATIONS)
     flags = ("--launcher=ray", "--cpus=0.5", *length)
     sweep = start(workdir, "seeds(2)", *flags)
-    _wait_until((workdir / "seed=0" / "checkpoints" / "1").exists, sweep)
+    wait_until((workdir / "seed=0" / "checkpoints" / "1").exists, sweep)
     (trainer,) = find_trainers(workdir / "seed=0")
     os.kill(trainer, signal.SIGTERM)
-    _wait_until(lambda: _attempts(workdir, "seed=0") == 2, sweep)
+    wait_until(lambda: _attempts(workdir, "seed=0") == 2, sweep)
     # As a terminal does: to the whole group.
     os.killpg(sweep.pid, signal.SIGINT)
     output, errors = sweep.communicate(timeout=120)
@@ -125,13 +117,10 @@ def test_nothing_outlives_a_launcher_that_was_killed(start, tmp_path):
     workdir = tmp_path / "runs"
     endless = ("--base.total_steps=100000", _FEW_EVALUATIONS)
     sweep = start(workdir, "seeds(1)", "--launcher=ray", *endless)
-    _wait_until((workdir / "seed=0" / "checkpoints" / "2").exists, sweep)
+    wait_until((workdir / "seed=0" / "checkpoints" / "2").exists, sweep)
     sweep.kill()
     sweep.communicate()
-    end = time.monotonic() + 30
-    while find_trainers(workdir) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert find_trainers(workdir) == []
+    wait_until(lambda: not find_trainers(workdir), seconds=30)
 
 
 @pytest.mark.slow

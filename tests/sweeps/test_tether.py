@@ -5,20 +5,13 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from mobilenet.sweeps.tether import start_tethered
+from tests.helpers.waiting import wait_until
 
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children")
-
-
-def _wait_for(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @_LINUX
@@ -35,11 +28,11 @@ def test_a_command_ends_with_a_parent_that_was_killed(tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
     parent = subprocess.Popen([sys.executable, str(script)], env=environment)
-    _wait_for(lambda: log.exists() and log.read_text().endswith("\n"))
+    wait_until(lambda: log.exists() and log.read_text().endswith("\n"), parent, seconds=30)
     child = int(log.read_text())
     parent.kill()
     parent.wait()
-    _wait_for(lambda: not _lives(child))
+    wait_until(lambda: not _lives(child), seconds=30)
 
 
 def _lives(process):
@@ -56,11 +49,7 @@ def test_a_command_is_bound_and_its_output_is_kept(tmp_path):
     log.write_text("before\n")
     cpu = max(os.sched_getaffinity(0))
     code = "import os, sys; print(os.sched_getaffinity(0)); sys.exit(7)"
-    process = start_tethered(
-        [sys.executable, "-c", code],
-        log,
-        death_signal=signal.SIGTERM,
-        cpus={cpu},
-    )
+    command = [sys.executable, "-c", code]
+    process = start_tethered(command, log, death_signal=signal.SIGTERM, cpus={cpu})
     assert process.wait() == 7
     assert log.read_text() == f"before\n{{{cpu}}}\n"
