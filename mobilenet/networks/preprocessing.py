@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from mobilenet.config import size_of
@@ -78,7 +79,8 @@ def check_range(images: Array, preprocessing: Preprocessing) -> None:
         for mean, stddev in zip(preprocessing.mean, preprocessing.stddev, strict=True)
         for end in (0, 255)
     ]
-    largest = float(jnp.abs(images).max())
+    # By NumPy: inside `jit` an operation of JAX makes a tracer even of a constant.
+    largest = float(np.abs(np.asarray(images)).max())
     if largest > _FAR * max(ends):
         raise UserError(
             f"The images hold {largest:g}, and pixels scaled for this network are at most "
