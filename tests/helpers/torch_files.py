@@ -14,11 +14,11 @@ _NO_HOOKS = b"ccollections\nOrderedDict\n)R"
 
 
 class View(NamedTuple):
-    """A tensor: which of a storage's `count` values are its own, all in numbers of values."""
+    """A tensor: which of a storage's `length` values are its own, all in numbers of values."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
-    count: int
+    length: int
     offset: int = 0
     key: str = "0"
     storage: bytes = b"FloatStorage"
@@ -78,7 +78,7 @@ def _tensor(view: View) -> bytes:
     """A call of `torch._utils._rebuild_tensor_v2` with storage, offset, size, stride and hooks."""
     storage = (
         b"(" + _value("storage") + b"ctorch\n" + view.storage + b"\n"
-        + _value(view.key) + _value("cpu") + _value(view.count) + b"tQ"
+        + _value(view.key) + _value("cpu") + _value(view.length) + b"tQ"
     )  # fmt: skip
     arguments = storage + _value(view.offset) + _value(view.size) + _value(view.stride)
     return b"ctorch._utils\n_rebuild_tensor_v2\n(" + arguments + b"\x89" + _NO_HOOKS + b"tR"

@@ -56,9 +56,9 @@ class Report:
 
     def __str__(self) -> str:
         found = collections.Counter(finding.reader for finding in self.findings)
-        counts = [(name, n, self.read[name], found[name]) for name, n in self.tried.items()]
-        counts.append(("all", *(sum(c.values()) for c in (self.tried, self.read, found))))
-        rows = [(name, *(f"{count:,}" for count in row)) for name, *row in counts]
+        counts = {name: (n, self.read[name], found[name]) for name, n in self.tried.items()}
+        counts["all"] = (sum(self.tried.values()), sum(self.read.values()), found.total())
+        rows = [(name, *(f"{count:,}" for count in row)) for name, row in counts.items()]
         return format_table([("reader", "inputs", "read", "findings"), *rows], "lr")
 
 
