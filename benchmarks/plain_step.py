@@ -1,7 +1,6 @@
 """The training step of a config with a plain Flax network, to compare compiled programs with."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
 from benchmarks.plain_flax import PlainFunction, PlainMobileNet, split_plain
-from mobilenet.networks.functional import Functions, Tree
+from mobilenet.networks.functional import TrainFunction, Tree
 from mobilenet.runs.state import TrainState, create_state
 from mobilenet.runtime import mesh as meshes
 from mobilenet.training.experiment import Experiment
@@ -35,12 +34,12 @@ def build_plain_step(
     plain = nnx.eval_shape(lambda: PlainMobileNet(network.architecture, dtype))
     is_local = network.architecture.norm_group_size is not None
     apply, params, batch_stats = split_plain(plain)
-    functions = Functions(_train_function(apply, mesh if is_local else None), _no_evaluation)
+    train = _train_function(apply, mesh if is_local else None)
     schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
     optimizer = make_optimizer(config.optimizer, schedule, params, network.module.task_parameters)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     step = jax.jit(
-        make_train_step(functions, network.task, optimizer, schedule, config),
+        make_train_step(train, network.task, optimizer, schedule, config),
         in_shardings=(whole, split),
         out_shardings=(whole, whole),
         donate_argnums=0,
@@ -51,7 +50,7 @@ def build_plain_step(
     return step, jax.eval_shape(create, params, batch_stats)
 
 
-def _train_function(apply: PlainFunction, mesh: Mesh | None) -> Any:
+def _train_function(apply: PlainFunction, mesh: Mesh | None) -> TrainFunction:
     def apply_apart(params: Tree, batch_stats: Tree, images: Array) -> tuple[Array, Tree]:
         logits, batch_stats = apply(params, batch_stats, images)
         return logits, jax.lax.pmean(batch_stats, "data")
@@ -63,7 +62,3 @@ def _train_function(apply: PlainFunction, mesh: Mesh | None) -> Any:
             apply_apart, mesh=mesh, in_specs=(whole, whole, split), out_specs=(split, whole)
         )
     return lambda params, batch_stats, images, _key: train(params, batch_stats, images)
-
-
-def _no_evaluation(*_: Any) -> Array:
-    raise NotImplementedError("Only the training step is compared.")

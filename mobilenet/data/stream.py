@@ -74,7 +74,7 @@ class ShuffledStream:
 
 # The current epoch's and, while batches are prepared ahead, the next one's.
 @functools.lru_cache(maxsize=2)
-def _order(num_examples: int, seed: int, epoch: int) -> UInt32[np.ndarray, "{num_examples}"]:
+def _order(num_examples: int, seed: int, epoch: int) -> UInt32[np.ndarray, " n"]:
     # Sorting raw numbers, not numpy's own permutation, which may change with its release.
     keys = np.random.Philox(key=[seed, _FIRST_ORDER_KEY + epoch]).random_raw(num_examples)
     return np.argsort(keys, kind="stable").astype(np.uint32)

@@ -30,9 +30,9 @@ def _activations(runs: Sequence[str], **options: Any) -> Figure:
     if len(runs) != 1:
         raise UserError(f"--runs names {len(runs)} paths: activations draws one run directory.")
     # No other figure needs all that training imports.
-    from mobilenet.figures import activations
+    from mobilenet.figures import activation_patterns
 
-    return activations.draw(runs[0], **options)
+    return activation_patterns.draw(runs[0], **options)
 
 
 # The function that draws each figure, and the flags that it reads.

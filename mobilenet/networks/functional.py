@@ -14,13 +14,17 @@ from mobilenet.ops.chunks import apply_in_chunks
 Tree = dict[str, Any]
 
 
+# (params, batch_stats, images, dropout_key) -> (logits, batch_stats)
+TrainFunction = Callable[[Tree, Tree, Float[Array, "n h w 3"], Array], tuple[Array, Tree]]
+# (params, batch_stats, images) -> logits
+EvalFunction = Callable[[Tree, Tree, Float[Array, "n h w 3"]], Array]
+
+
 class Functions(NamedTuple):
     """A network in its two modes."""
 
-    # (params, batch_stats, images, dropout_key) -> (logits, batch_stats)
-    train: Callable[[Tree, Tree, Float[Array, "n h w 3"], Array], tuple[Array, Tree]]
-    # (params, batch_stats, images) -> logits
-    evaluate: Callable[[Tree, Tree, Float[Array, "n h w 3"]], Array]
+    train: TrainFunction
+    evaluate: EvalFunction
 
 
 def split_model(model: MobileNet, mesh: Mesh | None = None) -> tuple[Functions, Tree, Tree]:

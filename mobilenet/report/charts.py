@@ -12,7 +12,7 @@ from mobilenet.errors import UserError
 from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import LOOKS, MARKS, PUBLISHED, Look
 from mobilenet.papers.imagenet import Published, read_published
-from mobilenet.report.text import format_millions, format_spread, short_label, width_of
+from mobilenet.report.wording import format_millions, format_spread, short_label, width_of
 from mobilenet.runs.groups import Group
 from mobilenet.runtime.formatting import describe_name, format_duration
 

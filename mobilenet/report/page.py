@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from mobilenet.errors import os_errors_explained
 from mobilenet.report.charts import draw_curves, draw_tradeoff, score_of
-from mobilenet.report.text import (
+from mobilenet.report.wording import (
     describe_start,
     devices_of,
     format_millions,

@@ -9,7 +9,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from mobilenet.networks.architecture import Architecture
-from mobilenet.networks.functional import Functions, Tree, split_model
+from mobilenet.networks.functional import EvalFunction, Functions, Tree, split_model
 from mobilenet.networks.models import MobileNet
 from mobilenet.runtime import mesh as meshes
 from mobilenet.tasks.choose import choose_task
@@ -61,16 +61,18 @@ def build_network(
     functions, params, batch_stats = split_model(module, mesh if in_groups else None)
     whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
     eval_step = jax.jit(
-        make_eval_step(functions, task), in_shardings=(whole, whole, split), out_shardings=whole
+        make_eval_step(functions.evaluate, task),
+        in_shardings=(whole, whole, split),
+        out_shardings=whole,
     )
     return Network(task, module, functions, params, batch_stats, mesh, eval_step)
 
 
-def make_eval_step(functions: Functions, task: Task) -> EvalStep:
+def make_eval_step(apply: EvalFunction, task: Task) -> EvalStep:
     """Returns the pure function of one batch of an evaluation."""
 
     def step(params: Tree, batch_stats: Tree, batch: Batch) -> Sums:
-        outputs = functions.evaluate(params, batch_stats, batch["images"])
+        outputs = apply(params, batch_stats, batch["images"])
         # Of the pipeline, before a task leaves images out.
         return {"read": count_images(batch), **task.score(outputs, batch)}
 

@@ -94,7 +94,7 @@ def build_experiment(
     )
 
     train_step = jax.jit(
-        make_train_step(network.functions, network.task, optimizer, schedule, config),
+        make_train_step(network.functions.train, network.task, optimizer, schedule, config),
         in_shardings=(whole, split),
         out_shardings=(whole, whole),
         donate_argnums=0,

@@ -8,7 +8,7 @@ import ml_collections
 import optax
 from jaxtyping import Array, PyTree
 
-from mobilenet.networks.functional import Functions, Tree
+from mobilenet.networks.functional import TrainFunction, Tree
 from mobilenet.runs.state import TrainState
 from mobilenet.tasks.task import Batch, Sums, Task, count_images, split_key
 from mobilenet.training.ema import update_ema
@@ -18,7 +18,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
 
 def make_train_step(
-    functions: Functions,
+    apply: TrainFunction,
     task: Task,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
@@ -39,9 +39,7 @@ def make_train_step(
     ) -> tuple[Array, tuple[Tree, Sums]]:
         keys = split_key(key)
         batch = task.prepare(batch, keys)
-        outputs, batch_stats = functions.train(
-            params, batch_stats, batch["images"], keys["dropout"]
-        )
+        outputs, batch_stats = apply(params, batch_stats, batch["images"], keys["dropout"])
         sums = task.loss(outputs, batch)
         return sums["loss"], (batch_stats, {"images": count_images(batch), **sums})
 

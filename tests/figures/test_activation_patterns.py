@@ -15,8 +15,8 @@ from mobilenet.data.datasets import open_split
 from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 from mobilenet.factory import create_model
-from mobilenet.figures import activations
-from mobilenet.figures.activations import LayerCounts, count_positive, draw, patterns
+from mobilenet.figures import activation_patterns
+from mobilenet.figures.activation_patterns import LayerCounts, count_positive, draw, patterns
 from mobilenet.networks.architecture import V2_ROWS
 from mobilenet.networks.functional import split_model
 from mobilenet.runs.checkpoint import Checkpoints
@@ -77,7 +77,7 @@ def counted(run):
         return count_positive(module, params, stats, images, **keywords)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(activations, "count_positive", watched)
+        patch.setattr(activation_patterns, "count_positive", watched)
         return patterns(run, 35), seen
 
 
@@ -158,7 +158,7 @@ def test_the_images_are_spread_over_the_split(counted):
 
 
 def test_the_picture_has_both_states_and_the_threshold(counted, monkeypatch):
-    monkeypatch.setattr(activations, "patterns", lambda *_: counted[0])
+    monkeypatch.setattr(activation_patterns, "patterns", lambda *_: counted[0])
     figure = draw("run")
     before, after, legend = figure.axes
     assert (before.get_title(), after.get_title()) == ("Initial weights", "After training")
@@ -174,10 +174,10 @@ def test_the_picture_has_both_states_and_the_threshold(counted, monkeypatch):
 
 
 def test_a_run_without_expansions_is_one_sentence(run, monkeypatch):
-    opened = activations.open_weights(run)
+    opened = activation_patterns.open_weights(run)
     network = dataclasses.replace(opened.network, module=create_model("mobilenet_v1_025"))
     opened = dataclasses.replace(opened, network=network)
-    monkeypatch.setattr(activations, "open_weights", lambda _: opened)
+    monkeypatch.setattr(activation_patterns, "open_weights", lambda _: opened)
     with pytest.raises(UserError, match="has no expansions") as raised:
         patterns(run, 8)
     assert "\n" not in str(raised.value)
@@ -185,7 +185,7 @@ def test_a_run_without_expansions_is_one_sentence(run, monkeypatch):
 
 def test_the_data_may_have_moved(run, tmp_path, monkeypatch):
     shutil.copytree(run.parent / "noise", tmp_path / "noise")
-    monkeypatch.setattr(activations, "count_positive", lambda *_, **__: [])
+    monkeypatch.setattr(activation_patterns, "count_positive", lambda *_, **__: [])
     assert patterns(run, 8, data_dir=str(tmp_path))[2].endswith("8 images of its split test")
     with pytest.raises(UserError, match="The dataset noise"):
         patterns(run, 8, data_dir=str(tmp_path / "nowhere"))

@@ -67,7 +67,7 @@ def with_others(batch, start):
 @functools.cache
 def _compile(**changes):
     config, optimizer = make_config(**changes), optax.sgd(SCHEDULE)
-    return jax.jit(make_train_step(LINEAR, choose_task(config), optimizer, SCHEDULE, config))
+    return jax.jit(make_train_step(LINEAR.train, choose_task(config), optimizer, SCHEDULE, config))
 
 
 def take_step(batch, state=None, **changes):

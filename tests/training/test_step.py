@@ -130,7 +130,7 @@ def test_without_an_average_the_weights_themselves_are_evaluated():
 def test_an_evaluation_step_neither_flips_nor_smooths():
     batch = make_batch(8, valid=6)
     config = make_config(label_smoothing=0.1)
-    step = make_eval_step(LINEAR, choose_task(config))
+    step = make_eval_step(LINEAR.evaluate, choose_task(config))
     sums = step(PARAMS, {}, jax.tree.map(jnp.asarray, batch))
     loss = _mean_loss(PARAMS, batch, 0.0)
     np.testing.assert_allclose(sums["loss"], 6 * loss, rtol=1e-5)
@@ -157,7 +157,7 @@ def _compiled_real_step(size, devices, **changes):
     whole = replicated(mesh)
     state = jax.device_put(create_state(params, stats, optimizer, with_ema=True), whole)
     step = jax.jit(
-        make_train_step(functions, choose_task(config), optimizer, SCHEDULE, config),
+        make_train_step(functions.train, choose_task(config), optimizer, SCHEDULE, config),
         in_shardings=(whole, split_over_images(mesh)),
         out_shardings=whole,
     )

@@ -17,7 +17,7 @@ from mobilenet.data.prepare.imagenet.labels import (
 )
 from mobilenet.data.prepare.imagenet.shards import (
     Receipt,
-    Task,
+    ShardTask,
     plan_shards,
     read_receipt,
     write_shard,
@@ -110,7 +110,7 @@ def prepare_imagenet(
                 path = shard_path(work / VERSION, NAME, shard.split, shard.index, shard.num_shards)
                 marker = work / "finished" / f"{path.name}.json"
                 tasks.append(
-                    Task(shard, listing.kind, listing.containers, keep_damaged, path, marker)
+                    ShardTask(shard, listing.kind, listing.containers, keep_damaged, path, marker)
                 )
             receipts = _finished(work, tasks, report)
             _check_space(parent, [task for task in tasks if task.path not in receipts])
@@ -155,7 +155,7 @@ def _work_directory(parent: pathlib.Path, *, overwrite: bool) -> Iterator[pathli
 
 
 def _finished(
-    work: pathlib.Path, tasks: list[Task], report: Callable[[str], object]
+    work: pathlib.Path, tasks: list[ShardTask], report: Callable[[str], object]
 ) -> dict[pathlib.Path, Receipt]:
     """The receipts of the files that an earlier run has left; removes everything else."""
     left = len(list((work / "finished").glob("*.json")))
@@ -174,7 +174,7 @@ def _finished(
     return receipts
 
 
-def _check_space(parent: pathlib.Path, tasks: list[Task]) -> None:
+def _check_space(parent: pathlib.Path, tasks: list[ShardTask]) -> None:
     needed = sum(member.size for task in tasks for member in task.shard.members)
     free = shutil.disk_usage(parent).free
     if needed > free:
@@ -184,7 +184,7 @@ def _check_space(parent: pathlib.Path, tasks: list[Task]) -> None:
         )
 
 
-def _write(workers: Workers, tasks: list[Task], receipts: dict[pathlib.Path, Receipt]) -> None:
+def _write(workers: Workers, tasks: list[ShardTask], receipts: dict[pathlib.Path, Receipt]) -> None:
     """Writes the files that have no receipt yet, and adds theirs."""
     images = {task.path: len(task.shard.members) for task in tasks}
     missing = [task for task in tasks if task.path not in receipts]
@@ -213,7 +213,7 @@ def _write(workers: Workers, tasks: list[Task], receipts: dict[pathlib.Path, Rec
 
 
 def _write_metadata(
-    directory: pathlib.Path, tasks: list[Task], receipts: dict[pathlib.Path, Receipt]
+    directory: pathlib.Path, tasks: list[ShardTask], receipts: dict[pathlib.Path, Receipt]
 ) -> None:
     splits = []
     for split in dict.fromkeys(task.shard.split for task in tasks):

@@ -47,7 +47,7 @@ class Shard:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class ShardTask:
     """What a worker process needs to write one file.
 
     Attributes:
@@ -121,7 +121,7 @@ def _cut(members: list[Member]) -> list[list[Member]]:
     return [members[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
-def write_shard(task: Task) -> Receipt | list[str]:
+def write_shard(task: ShardTask) -> Receipt | list[str]:
     """Writes one file; it appears at once when it is complete, followed by its receipt.
 
     All images of the file are held in memory, so that they can be read in the order in which they
@@ -171,7 +171,7 @@ def write_shard(task: Task) -> Receipt | list[str]:
     return receipt
 
 
-def read_receipt(task: Task) -> Receipt | None:
+def read_receipt(task: ShardTask) -> Receipt | None:
     """The receipt of a file that an earlier run has finished, from the same images; else None."""
     try:
         receipt = Receipt(**json.loads(task.marker.read_text()))

@@ -6,7 +6,7 @@ import math
 import pytest
 from synthetic_runs import make_run
 
-from mobilenet.report.text import (
+from mobilenet.report.wording import (
     describe_start,
     format_millions,
     format_spread,
