@@ -20,6 +20,7 @@ from mobilenet.evaluation.text import describe_metrics
 from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.entry_point import run
 from mobilenet.runtime.hosts import joined_hosts
+from mobilenet.runtime.signals import STOPPED
 from mobilenet.training.loop import Stopped, train
 
 _CONFIG = config_flags.DEFINE_config_file("config", help_string="Config file of the experiment.")
@@ -36,7 +37,7 @@ def main() -> int | None:
         except Stopped as stopped:
             if is_first():
                 print(stopped, file=sys.stderr)
-            return 143
+            return STOPPED
         if is_first():
             print(
                 f"{describe_metrics(result)} of {result['split']}, after {result['step']:,} steps: "

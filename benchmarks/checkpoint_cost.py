@@ -74,7 +74,7 @@ def measure_checkpoints(config: ml_collections.ConfigDict, *, rounds: int) -> Ch
     batches = train_batches(config, split, experiment.network.task.target, start_step=0)
     batch = to_devices(next(batches), experiment.network.mesh)
     with (
-        contextlib.closing(batches),  # type: ignore[type-var]
+        contextlib.closing(batches),
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(Checkpoints(pathlib.Path(folder), keep=1, scores={})) as checkpoints,
     ):

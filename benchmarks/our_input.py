@@ -20,6 +20,6 @@ def read(workload: InputWorkload) -> Turn:
     def open_batches() -> contextlib.AbstractContextManager[Iterator[Any]]:
         size = size_of(workload.resolution)
         batches = train_batches(split, config, size, workload.batch_size, 0, label_of)
-        return contextlib.closing(batches)  # type: ignore[type-var]
+        return contextlib.closing(batches)
 
     return draw_batches(open_batches)

@@ -87,13 +87,13 @@ def measure_throughput(config: ml_collections.ConfigDict, *, seconds: float) -> 
     open_batches = functools.partial(train_batches, config, split, target, start_step=0)
 
     # The iterators have threads, which `close` ends.
-    with contextlib.closing(open_batches()) as batches:  # type: ignore[type-var]
+    with contextlib.closing(open_batches()) as batches:
         batch = next(batches)
         input_alone = rate(lambda: next(batches), lambda _: None, ahead)
     step = _Step(experiment, config)
     fixed = to_devices(batch, mesh)
     step_alone = rate(lambda: step(fixed), step.wait_for, 2)
-    with contextlib.closing(open_batches()) as batches:  # type: ignore[type-var]
+    with contextlib.closing(open_batches()) as batches:
         together = rate(lambda: step(to_devices(next(batches), mesh)), step.wait_for, ahead)
     return Throughput(input_alone, step_alone, together)
 

@@ -155,13 +155,8 @@ def size_of(resolution: int | Sequence[int]) -> tuple[int, int]:
     return resolution, resolution
 
 
-def check_numbers(config: ConfigDict) -> None:
-    """Checks what no number of a config may be, and the scale of pixels.
-
-    Raises:
-      ConfigError: a number is not finite, or a mean or a deviation of pixels is not three numbers,
-        the latter above 0.
-    """
+def check_finite(config: ConfigDict) -> None:
+    """Raises ConfigError if a number of a config is not finite."""
 
     def check(key: str, value: Any) -> None:
         if isinstance(value, ConfigDict):
@@ -174,6 +169,16 @@ def check_numbers(config: ConfigDict) -> None:
             raise ConfigError(f"{key} is {value}: it must be a finite number.")
 
     check("config", config)
+
+
+def check_numbers(config: ConfigDict) -> None:
+    """Checks what no number of a config may be, and the scale of pixels.
+
+    Raises:
+      ConfigError: a number is not finite, or a mean or a deviation of pixels is not three numbers,
+        the latter above 0.
+    """
+    check_finite(config)
     for key in ("mean", "stddev"):
         value = config.augment[key]
         is_color = isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3

@@ -27,7 +27,7 @@ from ml_collections import config_flags
 
 from benchmarks.plain_step import build_plain_step
 from mobilenet.ahead.bounds import format_report, make_report
-from mobilenet.ahead.compile import compile_steps, set_batch_per_chip
+from mobilenet.ahead.compile import STEPS, compile_steps, set_batch_per_chip
 from mobilenet.ahead.topology import describe_slice
 from mobilenet.runtime.entry_point import run
 
@@ -36,7 +36,7 @@ _TOPOLOGY = flags.DEFINE_string("topology", "v5e:4x4", "Slice, such as v5e:4x4 o
 _BATCH_PER_CHIP = flags.DEFINE_integer(
     "batch_per_chip", None, "Images of each chip; by default what the config's batches give.", 1
 )
-_STEPS = flags.DEFINE_multi_enum("steps", ["train", "eval"], ["train", "eval"], "What to compile.")
+_STEPS = flags.DEFINE_multi_enum("steps", STEPS, STEPS, "What to compile.")
 _BASELINE = flags.DEFINE_enum("baseline", None, ["flax"], "What to compile beside it.")
 _FORMAT = flags.DEFINE_enum("format", "table", ["table", "json"], "What to print.")
 flags.mark_flag_as_required("config")

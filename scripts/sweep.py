@@ -25,8 +25,9 @@ from ml_collections import config_flags
 
 from mobilenet.errors import UserError
 from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.signals import STOPPED
 from mobilenet.sweeps.display import summarize
-from mobilenet.sweeps.local import STOPPED, launch_local
+from mobilenet.sweeps.local import launch_local
 from mobilenet.sweeps.status import Status
 from mobilenet.sweeps.sweep import Sweep, command_line, plan_sweep, record_sweep
 

@@ -1,21 +1,18 @@
 """The batches that a config describes: this host's part of them."""
 
-from collections.abc import Iterator
-
 import jax
 import ml_collections
-import numpy as np
 
 from mobilenet.config import size_of
 from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split
-from mobilenet.data.pipeline import Target
+from mobilenet.data.pipeline import Batches, Target
 from mobilenet.data.policy import make_policy
 
 
 def train_batches(
     config: ml_collections.ConfigDict, split: Split, target: Target, *, start_step: int
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Batches:
     """Returns the training batches from the given one on; as `pipeline.train_batches`."""
     return pipeline.train_batches(
         split,
@@ -31,9 +28,7 @@ def train_batches(
     )
 
 
-def eval_batches(
-    config: ml_collections.ConfigDict, split: Split, target: Target
-) -> Iterator[dict[str, np.ndarray]]:
+def eval_batches(config: ml_collections.ConfigDict, split: Split, target: Target) -> Batches:
     """Returns the batches of an evaluation; as `pipeline.eval_batches`."""
     return pipeline.eval_batches(
         split,

@@ -49,7 +49,7 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     policy: Policy | None = None,
-) -> Iterator[Batch]:
+) -> "Batches":
     """Endless batches of randomly cropped images, every epoch in a new order.
 
     Batch k is a function of (seed, k): a run resumes by `start_step`, and host h of n holds the
@@ -71,7 +71,7 @@ def train_batches(
       policy: what becomes of an image after its crop.
 
     Returns:
-      An iterator with a `close` method, which stops its threads and processes; so does dropping it.
+      Batches, whose `close` stops their threads and processes; so does dropping them.
 
     Raises:
       ConfigError: a value cannot work; the message names the key. At once, not at the first batch.
@@ -87,7 +87,7 @@ def train_batches(
     rows = ShuffledStream(split.num_examples, seed, policy.numbers if policy else 0).rows
     crop = _train_crop(data_config, size)
     load = _Loader(split, data_config, size, crop, share, rows, target, policy=policy)
-    return _BatchIterator(load, range(start_step, sys.maxsize // batch_size), data_config)
+    return Batches(load, range(start_step, sys.maxsize // batch_size), data_config)
 
 
 def eval_batches(
@@ -98,7 +98,7 @@ def eval_batches(
     target: Target,
     process_index: int = 0,
     process_count: int = 1,
-) -> Iterator[Batch]:
+) -> "Batches":
     """Every record of the split once, in order, in full batches; padding has mask 0.
 
     All hosts get the same number of batches, ceil(num_examples / batch_size). Without corrupt
@@ -113,7 +113,7 @@ def eval_batches(
     share = _Share(batch_size, process_index, process_count)
     crop = _eval_crop(data_config, size)
     load = _Loader(split, data_config, size, crop, share, rows_in_order, target)
-    return _BatchIterator(load, range(math.ceil(split.num_examples / batch_size)), data_config)
+    return Batches(load, range(math.ceil(split.num_examples / batch_size)), data_config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +214,7 @@ class _Loader:
         return f"Image {index}{named} of {self._split.name}, split {self._split.split!r},"
 
 
-class _BatchIterator(Iterator[Batch]):
+class Batches(Iterator[Batch]):
     """Loads batches in threads, or in worker processes that run threads, from the first one on."""
 
     def __init__(

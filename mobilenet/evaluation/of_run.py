@@ -14,7 +14,7 @@ from mobilenet.data.of_config import eval_batches
 from mobilenet.errors import UserError, os_errors_explained
 from mobilenet.evaluation.evaluate import evaluate
 from mobilenet.evaluation.text import describe_metrics, format_tables
-from mobilenet.runs.json_files import finite_or_none
+from mobilenet.runs.json_files import finite_or_none, write_json
 from mobilenet.runs.weights import RunWeights, open_weights
 from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.mesh import check_eval_batch_size
@@ -102,8 +102,7 @@ def _write(
         return
     name = f"{result['data']}_{result['split']}" if is_other else result["split"]
     path = directory / f"per_class_{_as_file_name(name)}.json"
-    with os_errors_explained(f"write {path}"):
-        path.write_text(json.dumps({**plain, **tables}, indent=1) + "\n")
+    write_json(path, {**plain, **tables})
 
 
 def format_evaluation(result: dict[str, Any]) -> str:

@@ -20,7 +20,8 @@ from mobilenet.tasks.network import build_network
 from mobilenet.weights.pretrained import IMAGENET_CLASSES, Pretrained, load_pretrained
 
 # What the user may want otherwise than the publisher: pixels, and keys of `config.data`.
-KNOBS = ("resolution", "eval_crop", "eval_fraction", "interpolation")
+_OF_DATA = ("eval_crop", "eval_fraction", "interpolation")
+KNOBS = ("resolution", *_OF_DATA)
 
 
 def evaluate_pretrained(
@@ -149,7 +150,7 @@ def _settle(
     ours = dataclasses.replace(theirs, **knobs)
     config.model.name = pretrained.model.architecture.name
     config.model.update(pretrained.knobs)
-    for key in ("eval_crop", "eval_fraction", "interpolation"):
+    for key in _OF_DATA:
         config.data[key] = getattr(ours, key)
     config.augment.mean, config.augment.stddev = ours.mean, ours.stddev
     config.compute_dtype = "float32"

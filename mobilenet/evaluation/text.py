@@ -40,8 +40,8 @@ def format_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]], best: str) 
 
 
 def _format(name: str, value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:.4f}" if "loss" in name else f"{value:.2%}"
-    return (
-        f"{value:,}" if isinstance(value, int) else str(value).lower() if value is None else value
-    )
+    return f"{value:,}" if isinstance(value, int) else value

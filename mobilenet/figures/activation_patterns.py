@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -254,14 +254,8 @@ def _read_images(
     number = min(number, split.num_examples)
     part = dataclasses.replace(split, num_examples=number, source=_Spread(split.source, number))
     config.evaluation.batch_size = min(number, _BATCH)
-    batches = eval_batches(config, part, target)
-    images = np.concatenate([batch["images"][batch["mask"] > 0] for batch in _closing(batches)])
+    with contextlib.closing(eval_batches(config, part, target)) as batches:  # ends its threads
+        images = np.concatenate([batch["images"][batch["mask"] > 0] for batch in batches])
     if len(images) > _BATCH:
         images = images[: len(images) // _BATCH * _BATCH]
     return np.asarray(normalize(jnp.asarray(images), config.augment.mean, config.augment.stddev))
-
-
-def _closing(batches: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    # The iterator has threads, which `close` ends.
-    with contextlib.closing(batches):  # type: ignore[type-var]
-        yield from batches

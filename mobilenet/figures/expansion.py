@@ -30,7 +30,7 @@ def points(runs: Sequence[Run]) -> list[Point]:
     Raises:
       UserError: they have one expansion factor, or differ in something else.
     """
-    return sorted(map(_point, _groups(runs)), key=lambda point: (point.width, point.expansion))
+    return _points(_groups(runs))
 
 
 @styled
@@ -41,7 +41,7 @@ def draw(runs: Sequence[Run]) -> Figure:
       UserError: as `points`.
     """
     groups = _groups(runs)
-    found = points(runs)
+    found = _points(groups)
     bars = ", bars: standard deviation" if any(len(group.runs) > 1 for group in groups) else ""
     widths = list(dict.fromkeys(point.width for point in found))
     figure = new_figure(
@@ -82,6 +82,10 @@ def _groups(runs: Sequence[Run]) -> list[Group]:
     factors = [f"{key_of(group, 'model.expansion'):g}" for group in groups]
     check_variants([], factors, "model.expansion", "expansion")
     return groups
+
+
+def _points(groups: Sequence[Group]) -> list[Point]:
+    return sorted(map(_point, groups), key=lambda point: (point.width, point.expansion))
 
 
 def _point(group: Group) -> Point:

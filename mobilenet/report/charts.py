@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from mobilenet.errors import UserError
 from mobilenet.figures.run_groups import TITLES
 from mobilenet.figures.style import LOOKS, MARKS, PUBLISHED, Look
 from mobilenet.papers.imagenet import Published, read_published
-from mobilenet.report.wording import format_millions, format_spread, short_label, width_of
-from mobilenet.runs.groups import Group
+from mobilenet.report.wording import format_millions, short_label, width_of
+from mobilenet.runs.groups import Group, common_score
 from mobilenet.runtime.formatting import describe_name, format_duration
 
 # More points than a curve has pixels only make the page heavy.
@@ -31,27 +30,13 @@ _TICKS = [digit * 10.0**power for power in range(-5, 6) for digit in (1, 2, 5)]
 _X = {"madds": "multiply-adds (millions)", "params": "parameters (millions)"}
 
 
-def score_of(groups: Sequence[Group]) -> str:
-    """Returns the name of the score of all groups.
-
-    Raises:
-      UserError: they have different ones.
-    """
-    names = sorted({group.score_name for group in groups})
-    if len(names) > 1:
-        raise UserError(
-            f"These runs have different scores ({', '.join(names)}): make a page of each."
-        )
-    return names[0]
-
-
 def draw_tradeoff(groups: Sequence[Group], *, show_published: bool) -> go.Figure:
     """Draws the score of every group against its cost; published accuracies are hollow.
 
     Groups that differ in nothing but the resolution are joined. Bars are one standard deviation
     over seeds. `show_published` draws what was published at once, else a click on its legend does.
     """
-    score, figure = score_of(groups), go.Figure()
+    score, figure = common_score(groups), go.Figure()
     lines: dict[str, list[tuple[int, Group]]] = {}
     for number, group in enumerate(groups, start=1):
         if math.isfinite(group.mean(score)):
@@ -115,7 +100,8 @@ def draw_curves(groups: Sequence[Group], metric: str, split: str) -> go.Figure:
     A long curve becomes means of neighbouring reports; what is not finite is a gap.
     """
     figure, factor = go.Figure(), 1 if metric == "loss" else 100
-    means = [group.mean(score_of(groups)) for group in groups]
+    score = common_score(groups)
+    means = [group.mean(score) for group in groups]
     best = max(range(len(groups)), key=lambda k: means[k] if math.isfinite(means[k]) else -math.inf)
     for number, group in enumerate(groups):
         is_visible = len(groups) <= _MOST_CURVES or number == best
@@ -203,7 +189,7 @@ def _hover(number: int, group: Group, score: str) -> str:
     return "<br>".join(
         [
             _wrap(f"{number}: {short_label(group)}", 2 * _LEGEND_WIDTH),
-            f"{describe_name(score)} {format_spread(group, score)} %, seeds: {', '.join(values)}",
+            f"{describe_name(score)} {group.spread(score)} %, seeds: {', '.join(values)}",
             f"multiply-adds {format_millions(group.mean('madds'))} M, parameters "
             f"{format_millions(group.mean('params'))} M",
             f"training {format_duration(group.mean('seconds'))}",

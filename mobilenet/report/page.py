@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from plotly.offline import get_plotlyjs
 
 from mobilenet.errors import os_errors_explained
-from mobilenet.report.charts import draw_curves, draw_tradeoff, score_of
+from mobilenet.report.charts import draw_curves, draw_tradeoff
 from mobilenet.report.wording import (
     describe_start,
     devices_of,
     format_millions,
-    format_spread,
     format_value,
     joined,
     label,
@@ -24,7 +23,7 @@ from mobilenet.report.wording import (
     short_names,
 )
 from mobilenet.runs.finished import Run
-from mobilenet.runs.groups import Group, group_runs
+from mobilenet.runs.groups import Group, common_score, group_runs
 from mobilenet.runs.run_directory import flatten
 from mobilenet.runtime.formatting import describe_name, format_duration
 from mobilenet.runtime.whole_file import whole_file
@@ -92,7 +91,7 @@ def build_page(runs: Sequence[Run]) -> str:
       UserError: the runs have different scores.
     """
     groups = group_runs(runs)
-    score = score_of(groups)
+    score = common_score(groups)
     datasets = list(dict.fromkeys(str(group.runs[0].key("data.name")) for group in groups))
     charts = {
         "tradeoff": draw_tradeoff(groups, show_published=datasets == [_IMAGENET]),
@@ -167,7 +166,7 @@ def _table(groups: Sequence[Group], score: str) -> str:
     for number, group in enumerate(groups, start=1):
         madds, params, seconds = (group.mean(key) for key in ("madds", "params", "seconds"))
         cells = [
-            _cell(format_spread(group, score), group.mean(score)),
+            _cell(group.spread(score), group.mean(score)),
             _cell(str(len(group.runs)), len(group.runs)),
             _cell(format_millions(madds), madds),
             _cell(format_millions(params), params),

@@ -66,14 +66,6 @@ def devices_of(run: Run) -> str:
     return f"{devices['count']} x {devices['kind']}"
 
 
-def format_spread(group: Group, metric: str) -> str:
-    """Returns a mean in percent with its standard deviation over seeds: `75.66 ± 0.42`."""
-    mean, stddev = group.mean(metric), group.stddev(metric)
-    if not math.isfinite(mean):
-        return "not finite"
-    return f"{100 * mean:.2f}" + ("" if stddev is None else f" ± {100 * stddev:.2f}")
-
-
 def format_millions(count: float) -> str:
     """Returns a count in millions with three digits: 300_790_000 is `301`, 531 is `0.000531`."""
     millions = count / 1e6

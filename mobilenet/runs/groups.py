@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from mobilenet.errors import UserError
 from mobilenet.runs.finished import Run
 from mobilenet.runs.run_directory import flatten, is_free
 
@@ -43,6 +44,27 @@ class Group:
         if not all(map(math.isfinite, values)):
             return math.nan if len(values) > 1 else None
         return statistics.stdev(values) if len(values) > 1 else None
+
+    def spread(self, metric: str, plus_minus: str = "±") -> str:
+        """Returns a mean in percent with its standard deviation over seeds: `75.66 ± 0.42`."""
+        mean, stddev = self.mean(metric), self.stddev(metric)
+        if not math.isfinite(mean):
+            return "not finite"
+        return f"{100 * mean:.2f}" + ("" if stddev is None else f" {plus_minus} {100 * stddev:.2f}")
+
+
+def common_score(groups: Sequence[Group]) -> str:
+    """Returns the name of the score of all groups.
+
+    Raises:
+      UserError: they have different ones.
+    """
+    names = sorted({group.score_name for group in groups})
+    if len(names) > 1:
+        raise UserError(
+            f"These runs have different scores ({', '.join(names)}): name runs of one of them."
+        )
+    return names[0]
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

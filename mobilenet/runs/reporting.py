@@ -11,6 +11,7 @@ import tqdm
 
 from mobilenet.errors import os_errors_explained
 from mobilenet.runs.metrics_file import MetricsFile
+from mobilenet.runtime.agreement import is_first
 from mobilenet.runtime.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ class Reporter:
         total_steps: int,
         batch_size: int,
         tensorboard: bool,
-        process_index: int,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """Opens the files of the run.
+        """Opens the files of the run; every process but the first stays silent.
 
         Args:
           directory: the run directory, which exists.
@@ -43,7 +43,6 @@ class Reporter:
           total_steps: length of the run.
           batch_size: images per step over all processes, for images/s.
           tensorboard: whether to write event files to `<directory>/tensorboard`.
-          process_index: `jax.process_index()`; every process but 0 stays silent.
           clock: seconds from any origin.
 
         Raises:
@@ -57,7 +56,7 @@ class Reporter:
         self._events: tensorboardX.SummaryWriter | None = None
         self._progress: _Progress | None = None
         self._open = contextlib.ExitStack()
-        if process_index != 0:
+        if not is_first():
             return
         with contextlib.ExitStack() as stack:
             self._file = MetricsFile(directory, start_step=start_step)
@@ -92,16 +91,16 @@ class Reporter:
         if self._progress is not None:
             self._progress.show(step, metrics, speed, left)
 
-    def evaluation(self, step: int, metrics: Mapping[str, Any], *, split: str = "eval") -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Reports metrics of an evaluation of the weights after `step` steps.
 
         Raises:
           UserError: a file cannot be written.
         """
-        self._record(step, split, metrics)
+        self._record(step, "eval", metrics)
         if self._progress is not None:
             values = "  ".join(f"{name} {float(value):.5g}" for name, value in metrics.items())
-            self._progress.line(f"{split} at step {step:,}: {values}")
+            self._progress.line(f"eval at step {step:,}: {values}")
 
     @contextlib.contextmanager
     def pause(self) -> Iterator[None]:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mobilenet.errors import UserError
-from mobilenet.runs.groups import Group
+from mobilenet.runs.groups import Group, common_score
 from mobilenet.runs.json_files import finite_or_none
 from mobilenet.runtime.formatting import describe_name, format_duration, format_table
 
@@ -23,15 +22,10 @@ def format_results(groups: Sequence[Group], style: str) -> str:
     Raises:
       UserError: the runs have different scores.
     """
-    if len(names := sorted({group.score_name for group in groups})) > 1:
-        raise UserError(
-            f"These runs have different scores ({', '.join(names)}): make a table of each."
-        )
-    return _STYLES[style](groups)
+    return _STYLES[style](groups, common_score(groups))
 
 
-def _records(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    score = groups[0].score_name
+def _records(groups: Sequence[Group], score: str) -> list[dict[str, Any]]:
     return [
         {
             **group.overrides,
@@ -46,31 +40,31 @@ def _records(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_json(groups: Sequence[Group]) -> str:
-    return json.dumps([finite_or_none(record) for record in _records(groups)], indent=2)
+def _as_json(groups: Sequence[Group], score: str) -> str:
+    return json.dumps([finite_or_none(record) for record in _records(groups, score)], indent=2)
 
 
-def _as_csv(groups: Sequence[Group]) -> str:
+def _as_csv(groups: Sequence[Group], score: str) -> str:
     text = io.StringIO()
-    records = _records(groups)
+    records = _records(groups, score)
     writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return text.getvalue().rstrip("\n")
 
 
-def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[list[str]]]:
-    keys, score = list(groups[0].overrides), groups[0].score_name
+def _cells(
+    groups: Sequence[Group], score: str, plus_minus: str
+) -> tuple[list[str], list[list[str]]]:
+    keys = list(groups[0].overrides)
     header = [*keys, "seeds", f"{describe_name(score)} %", "params M", "MAdds M", "time"]
     rows = []
     for group in groups:
-        stddev = group.stddev(score)
-        spread = "" if stddev is None else f" {plus_minus} {100 * stddev:.2f}"
         rows.append(
             [
                 *(_plain(group.overrides[key]) for key in keys),
                 str(len(group.runs)),
-                f"{100 * group.mean(score):.2f}{spread}",
+                group.spread(score, plus_minus),
                 f"{group.runs[0].result['params'] / 1e6:.3f}",
                 f"{group.runs[0].result['madds'] / 1e6:.2f}",
                 format_duration(group.mean("seconds")),
@@ -79,13 +73,13 @@ def _cells(groups: Sequence[Group], plus_minus: str) -> tuple[list[str], list[li
     return header, rows
 
 
-def _as_table(groups: Sequence[Group]) -> str:
-    header, rows = _cells(groups, "±")
+def _as_table(groups: Sequence[Group], score: str) -> str:
+    header, rows = _cells(groups, score, "±")
     return format_table([header, *rows], "l" * len(groups[0].overrides) + "r")
 
 
-def _as_latex(groups: Sequence[Group]) -> str:
-    header, rows = _cells(groups, r"$\pm$")
+def _as_latex(groups: Sequence[Group], score: str) -> str:
+    header, rows = _cells(groups, score, r"$\pm$")
     numbers = len(header) - len(groups[0].overrides)
     columns = "l" * (len(header) - numbers) + "r" * numbers
     lines = [" & ".join(map(_escaped, row)) + r" \\" for row in (header, *rows)]
@@ -110,7 +104,7 @@ def _escaped(cell: str) -> str:
     return cell.replace("_", r"\_").replace("%", r"\%")
 
 
-_STYLES: dict[str, Callable[[Sequence[Group]], str]] = {
+_STYLES: dict[str, Callable[[Sequence[Group], str], str]] = {
     "table": _as_table,
     "csv": _as_csv,
     "json": _as_json,

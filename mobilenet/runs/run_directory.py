@@ -42,13 +42,11 @@ def start_run(
     workdir: str | os.PathLike[str],
     config: ConfigDict,
     class_names: Sequence[str],
-    *,
-    command: Sequence[str] | None = None,
 ) -> Iterator[pathlib.Path]:
     """Starts or resumes the run in a directory, and keeps other processes out of it meanwhile.
 
-    Creates the directory if need be, writes the config and data.json, and adds this start to
-    environment.json.
+    Creates the directory if need be, writes the config and data.json, and adds this start, with
+    the process's command line, to environment.json.
     A resume must bring the same config, but for `FREE_KEYS`, whose new values replace the old.
     In a run of several processes the first does all this, and the others wait for it.
 
@@ -56,7 +54,6 @@ def start_run(
       workdir: the run directory, new or that of the same run.
       config: the complete config of the run.
       class_names: of its data, in the order of their numbers.
-      command: the command line for environment.json; None is this process's.
 
     Yields:
       The directory as a path.
@@ -80,7 +77,7 @@ def start_run(
         starts = []
         if (directory / "environment.json").exists():
             starts = read_json(directory / "environment.json")["starts"]
-        starts.append(describe_environment(sys.argv if command is None else command))
+        starts.append(describe_environment(sys.argv))
         write_json(directory / "environment.json", {"starts": starts})
         from_first(_digest(directory / "environment.json"))
         yield directory

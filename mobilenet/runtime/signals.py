@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+STOPPED = 143  # train.py's exit status after a signal, with everything saved
+
 
 @contextlib.contextmanager
 def stop_requested() -> Iterator[Callable[[], bool]]:

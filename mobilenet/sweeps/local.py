@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mobilenet.errors import UserError
-from mobilenet.runtime.signals import stop_requested
+from mobilenet.runtime.signals import STOPPED, stop_requested
 from mobilenet.sweeps.display import Display
 from mobilenet.sweeps.status import Status, first_statuses, last_error_line, read_status
 from mobilenet.sweeps.sweep import PlannedRun, Sweep
 from mobilenet.sweeps.tether import start_tethered
 
-STOPPED = 143  # train.py's status after a signal, with everything saved
 _POLL_SECONDS = 0.5
 
 

@@ -13,11 +13,11 @@ import subprocess
 import time
 from collections.abc import Sequence
 
-from mobilenet.runtime.signals import stop_requested
+from mobilenet.runtime.signals import STOPPED, stop_requested
 from mobilenet.sweeps.tether import start_tethered
 
 STARTED = "Started by Ray on"  # the first words of an attempt in a run's log
-_STOPPED = (143, -signal.SIGTERM)  # train.py's status after a signal, and before it can handle one
+_STOPPED = (STOPPED, -signal.SIGTERM)  # train.py after a signal, and before it can handle one
 _POLL_SECONDS = 0.2
 # A machine that is cut off from Ray, and not dead, may train on for a while.
 _LOCK_SECONDS = 60.0

@@ -13,10 +13,11 @@ from typing import Any
 
 from ml_collections.config_dict import ConfigDict
 
+from mobilenet.config import check_finite
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
 from mobilenet.networks.architecture import create_architecture, given_knobs
+from mobilenet.runs.json_files import read_json, write_json
 from mobilenet.runs.run_directory import flatten, is_free
-from mobilenet.runtime.whole_file import whole_file
 from mobilenet.sweeps.rows import Row
 from mobilenet.tasks.choose import choose_task
 
@@ -110,11 +111,9 @@ def record_sweep(sweep: Sweep) -> None:
     }
     with os_errors_explained(f"write {path}"):
         sweep.workdir.mkdir(parents=True, exist_ok=True)
-        there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        if there is not None:
-            _check_same_base(sweep.workdir, there, json.loads(json.dumps(here)))
-    with whole_file(path) as part:
-        part.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
+    if path.exists():
+        _check_same_base(sweep.workdir, read_json(path), json.loads(json.dumps(here)))
+    write_json(path, here)
 
 
 def command_line(program: Sequence[str], run: PlannedRun) -> str:
@@ -152,6 +151,7 @@ def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> str:
         except TypeError as error:
             raise UserError(f"{start} {value!r} has the wrong type.") from error
     try:
+        check_finite(config)
         create_architecture(config.model.name, **given_knobs(config.model))
         return choose_task(config).best
     except UserError as error:

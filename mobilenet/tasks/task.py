@@ -30,7 +30,7 @@ class Task:
 
     Attributes:
       best: the name of the score, among those of `summarize`, that says which checkpoint is best:
-        the largest, which is also what sweeps, tables and figures show.
+        the largest, which is also what sweeps, tables and the report show.
       network: (config, number of classes) -> the module, a backbone with the head of this task. It
         has the `architecture` whose costs are counted, and `task_parameters`: the names of those
         that belong to the task and not to the backbone.

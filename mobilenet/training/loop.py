@@ -111,7 +111,6 @@ class _Run:
             total_steps=experiment.total_steps,
             batch_size=config.batch_size,
             tensorboard=config.log.tensorboard,
-            process_index=jax.process_index(),
         )
         try:
             with reporter:

@@ -81,6 +81,14 @@ def test_every_image_counts_once_and_skipped_ones_are_left_out(skipped):
         assert result[name] == pytest.approx(value, rel=1e-5), name
 
 
+def test_a_first_batch_that_is_all_corrupt_does_not_end_an_evaluation_by_class():
+    logits, labels = _problem()
+    batches = _batches(labels, skipped=range(16))
+    result = _evaluate(logits, batches, on_corrupt="skip", per_class=True)
+    assert result["top1"] == pytest.approx(_expected(logits[16:], labels[16:])["top1"])
+    assert sum(row["images"] for row in result["per_class"]["classes"]) == _ROWS - 16
+
+
 @pytest.mark.parametrize(
     ("skipped", "extra", "on_corrupt"),
     [([3], 0, "raise"), ([], -1, "raise"), ([], 1, "raise"), (range(_ROWS), 0, "skip")],

@@ -1,10 +1,8 @@
 """A small dataset, and runs of train.py as a user starts them."""
 
-import contextlib
 import pathlib
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import ml_collections
@@ -12,14 +10,8 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh
 
-from mobilenet.data.datasets import open_split
 from mobilenet.networks.architecture import V1_ROWS
-from mobilenet.runs.checkpoint import Checkpoints
-from mobilenet.runs.metrics_file import read_metrics
-from mobilenet.runs.run_directory import read_config
-from mobilenet.runs.state import TrainState
-from mobilenet.runtime.mesh import make_mesh, replicated
-from mobilenet.training.experiment import build_experiment
+from mobilenet.runtime.mesh import make_mesh
 from tests.helpers import small_config, stripes
 from tests.helpers.warm_start import WarmProgram
 
@@ -145,23 +137,6 @@ def start_sweep(start_warm_program, sweep_flags) -> Callable[..., WarmProgram]:
         return start_warm_program(script, *sweep_flags(workdir, rows, base), *flags)
 
     return start
-
-
-def read_curve(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """What every step and evaluation of a run measured, without times."""
-    return [
-        {key: value for key, value in record.items() if "second" not in key}
-        for record in read_metrics(workdir)
-    ]
-
-
-def final_state(workdir: pathlib.Path) -> TrainState:
-    """The state in the last checkpoint of a run."""
-    config = read_config(workdir)
-    experiment = build_experiment(config, open_split(config.data, config.data.train_split))
-    whole = replicated(experiment.network.mesh)
-    with contextlib.closing(Checkpoints(workdir, keep=1, scores={}, read_only=True)) as checkpoints:
-        return checkpoints.restore(checkpoints.last(), experiment.abstract_state, whole)
 
 
 def _training_flags(data_dir: pathlib.Path, workdir: pathlib.Path) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Every life of a run is a process of its own that SIGKILL ends, as the system end
 memory left. The processes are forks of one that has done the imports, which take seconds.
 """
 
-import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -22,13 +21,12 @@ import numpy as np
 
 from mobilenet.data.datasets import open_split
 from mobilenet.errors import UserError
-from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runs.run_directory import read_config
 from mobilenet.runtime.compilation_cache import enable_compilation_cache
-from mobilenet.runtime.mesh import replicated
 from mobilenet.training.experiment import Experiment, build_experiment
 from mobilenet.training.loop import train
+from tests.helpers.run_ends import final_state, read_curve
 
 _POLL_SECONDS = 0.002
 # A process that does nothing for so long has not just a busy machine.
@@ -188,21 +186,9 @@ def _read_end(directory: pathlib.Path, experiment: Experiment) -> dict[str, Any]
     Which older checkpoints are left is no part of it: a kill between the last save and the removal
     of what it makes superfluous leaves one more.
     """
-    checkpoints = Checkpoints(directory, keep=1, scores={}, read_only=True)
-    with contextlib.closing(checkpoints):
-        step = checkpoints.last()
-        if step is None:
-            raise UserError(f"The run {directory} ended without a checkpoint: see its config.")
-        state = checkpoints.restore(
-            step, experiment.abstract_state, replicated(experiment.network.mesh)
-        )
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    metrics = [
-        {key: value for key, value in record.items() if "second" not in key}
-        for record in read_metrics(directory)
-    ]
+    leaves = jax.tree_util.tree_leaves_with_path(final_state(directory, experiment))
     arrays = {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-    return {"metrics.jsonl": metrics, **arrays}
+    return {"metrics.jsonl": read_curve(directory), **arrays}
 
 
 def _compare(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:

@@ -1,7 +1,6 @@
 """Numbers and values of configs in words."""
 
 import dataclasses
-import math
 
 import pytest
 from synthetic_runs import make_run
@@ -9,7 +8,6 @@ from synthetic_runs import make_run
 from mobilenet.report.wording import (
     describe_start,
     format_millions,
-    format_spread,
     format_value,
     joined,
     label,
@@ -17,21 +15,6 @@ from mobilenet.report.wording import (
     short_names,
 )
 from mobilenet.runs.groups import group_runs
-
-
-def test_a_spread_is_over_seeds():
-    runs = [
-        dataclasses.replace(make_run(seed=seed), result={"top1": top1})
-        for seed, top1 in ((2, 0.53), (0, 0.50), (1, 0.53))
-    ]
-    # Deviations of -2, 1 and 1: the root of (4 + 1 + 1) / 2.
-    (group,) = group_runs(runs)
-    assert format_spread(group, "top1") == "52.00 ± 1.73"
-    (alone,) = group_runs(runs[:1])
-    assert format_spread(alone, "top1") == "53.00"
-    diverged = dataclasses.replace(runs[0], result={"top1": math.nan})
-    for group in (*group_runs([diverged]), *group_runs([diverged, *runs[1:]])):
-        assert format_spread(group, "top1") == "not finite"
 
 
 def test_a_group_is_called_by_what_differs_or_by_its_network():

@@ -14,7 +14,7 @@ from mobilenet.runs.checkpoint import Checkpoints
 from mobilenet.runs.checksums import find_damage
 from mobilenet.runs.weights import open_weights
 from mobilenet.training.loop import train
-from tests.helpers.small_runs import read_curve
+from tests.helpers.run_ends import read_curve
 from tests.helpers.states import assert_equal, make_state, sharding, weights_of
 
 _SCORES = {1: 0.5, 2: 0.9, 3: 0.7}

@@ -20,6 +20,7 @@ def test_runs_of_other_seeds_are_one_group(make_run):
     # Of a sample: ((0.1^2 + 0 + 0.1^2) / 2) ^ 0.5.
     assert narrow.stddev("top1") == pytest.approx(0.1)
     assert wide.stddev("top1") is None
+    assert (narrow.spread("top1"), wide.spread("top1")) == ("60.00 ± 10.00", "90.00")
 
 
 @pytest.mark.parametrize("top1", [math.nan, None])  # None as in a result
@@ -28,6 +29,7 @@ def test_a_seed_that_is_not_finite_has_no_spread(make_run, top1):
     (group,) = group_runs(runs)
     assert math.isnan(group.mean("top1"))
     assert math.isnan(group.stddev("top1"))
+    assert group.spread("top1") == "not finite"
 
 
 @pytest.mark.parametrize(

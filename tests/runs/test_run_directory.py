@@ -31,8 +31,8 @@ def _config(**overrides):
     return config
 
 
-def _start(workdir, command=("train.py",), **overrides):
-    with start_run(workdir, _config(**overrides), _CLASSES, command=command):
+def _start(workdir, **overrides):
+    with start_run(workdir, _config(**overrides), _CLASSES):
         pass
 
 
@@ -45,13 +45,13 @@ def _start_with(workdir, **keys):
                 del config.model[key]
             else:
                 config.model[key] = value
-    with start_run(workdir, config, _CLASSES, command=[]):
+    with start_run(workdir, config, _CLASSES):
         pass
 
 
 def test_the_config_reads_back_equal(tmp_path):
     config = _config()
-    with start_run(tmp_path / "a" / "b", config, _CLASSES, command=["train.py"]) as directory:
+    with start_run(tmp_path / "a" / "b", config, _CLASSES) as directory:
         assert directory == tmp_path / "a" / "b"
         again = read_config(directory)
     assert read_class_names(tmp_path / "a" / "b") == _CLASSES
@@ -66,16 +66,16 @@ def test_references_are_written_as_their_values(tmp_path):
     config = base.get_config()
     config.schedule.learning_rate = config.get_ref("batch_size").to_float() * 0.5 / 256
     config.batch_size = 512
-    with start_run(tmp_path, config, _CLASSES, command=[]):
+    with start_run(tmp_path, config, _CLASSES):
         assert read_config(tmp_path).schedule.learning_rate == 1.0
 
 
 def test_every_start_is_remembered(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--here"])
-    for command in (["train.py", "--first"], ["train.py", "--second"], None):
-        _start(tmp_path, command)
+    for flag in ("--first", "--second"):
+        monkeypatch.setattr(sys, "argv", ["train.py", flag])
+        _start(tmp_path)
     starts = json.loads((tmp_path / "environment.json").read_text())["starts"]
-    assert [start["command"][1] for start in starts] == ["--first", "--second", "--here"]
+    assert [start["command"][1] for start in starts] == ["--first", "--second"]
 
 
 def test_another_config_is_refused_with_every_key_that_differs(tmp_path):
@@ -211,7 +211,7 @@ def test_the_lock_is_held_while_the_run_goes_on_and_released_after_an_error(tmp_
     # An error of the run itself is not taken for one of the directory.
     with (
         pytest.raises(FileNotFoundError, match="an image"),
-        start_run(tmp_path, _config(), _CLASSES, command=[]),
+        start_run(tmp_path, _config(), _CLASSES),
         _other_process(tmp_path, "try") as answer,
     ):
         fail(answer)
@@ -254,10 +254,10 @@ def test_a_config_from_elsewhere_is_named(tmp_path, content, message):
 
 
 def test_processes_but_the_first_write_nothing_and_need_no_lock(tmp_path, become_second):
-    with start_run(tmp_path, _config(), _CLASSES, command=["train.py"]):
+    with start_run(tmp_path, _config(), _CLASSES):
         files = {path: path.read_bytes() for path in tmp_path.iterdir()}
         become_second()
-        with start_run(tmp_path, _config(), _CLASSES, command=["train.py"]) as directory:
+        with start_run(tmp_path, _config(), _CLASSES) as directory:
             assert directory == tmp_path
             write_result(directory, {"accuracy": 0.5})
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files

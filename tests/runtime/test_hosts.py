@@ -6,13 +6,13 @@ import signal
 import socket
 import sys
 
-import jax
 import numpy as np
 import pytest
 
 from mobilenet.errors import UserError
 from mobilenet.runtime import hosts
-from tests.helpers.small_runs import final_state, read_curve
+from tests.helpers.run_ends import final_state, read_curve
+from tests.helpers.states import assert_equal
 
 _REPOSITORY = pathlib.Path(__file__).parents[2]
 _HELPERS = _REPOSITORY / "tests" / "helpers"
@@ -107,7 +107,7 @@ def _steps(workdir):
 
 def _assert_same_end(workdir, unbroken):
     """The same bits in everything that training changes, and the same metrics of every step."""
-    jax.tree.map(np.testing.assert_array_equal, final_state(workdir), final_state(unbroken))
+    assert_equal(final_state(workdir), final_state(unbroken))
     assert read_curve(workdir) == read_curve(unbroken)
     results = [json.loads((path / "result.json").read_text()) for path in (workdir, unbroken)]
     assert len({result["loss"] for result in results}) == 1
@@ -241,7 +241,6 @@ def test_an_error_of_ones_own_ends_with_1_after_the_time_of_news_of_a_loss(monke
 _IMPATIENT = """
 import runpy, sys
 from mobilenet.runtime import hosts
-from tests.helpers.small_runs import final_state, read_curve
 hosts._MEETING_SECONDS, hosts._PATIENCE_SECONDS = 4, 1
 sys.argv[0] = "train.py"
 runpy.run_path("train.py", run_name="__main__")

@@ -1,12 +1,12 @@
 """Signals ask for the end once; real ones end train.py with a saved step and status 143."""
 
 import signal
-import time
 
 import pytest
 
 from mobilenet.runs.metrics_file import read_metrics
 from mobilenet.runtime.signals import stop_requested
+from tests.helpers.waiting import wait_until
 
 _SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -53,11 +53,7 @@ def test_train_saves_and_exits_143(number, start_tiny_training, tmp_path):
         "--config.checkpoint.every_steps=500000",
         "--config.log.every_steps=5",
     )
-    deadline = time.monotonic() + 300
-    while len(read_metrics(tmp_path)) < 3:
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: len(read_metrics(tmp_path)) >= 3, process, seconds=300)
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (143, ""), errors

@@ -9,15 +9,14 @@ import subprocess
 import sys
 import tempfile
 
-import jax
-import numpy as np
 import pytest
 
 from mobilenet.errors import UserError
 from mobilenet.sweeps.ray_launcher import check_resources, launch_ray
 from mobilenet.sweeps.ray_task import STARTED
 from mobilenet.sweeps.sweep import Sweep
-from tests.helpers.small_runs import final_state
+from tests.helpers.run_ends import final_state
+from tests.helpers.states import assert_equal
 from tests.helpers.waiting import wait_until
 from tests.sweeps.find_trainers import find_trainers
 
@@ -150,7 +149,7 @@ def test_a_sweep_that_loses_a_node_ends_with_the_bits_of_one_that_does_not(start
     for name in ("seed=0", "seed=1"):
         state = final_state(disturbed / name)
         assert int(state.step) == 20
-        jax.tree.map(np.testing.assert_array_equal, final_state(undisturbed / name), state)
+        assert_equal(final_state(undisturbed / name), state)
 
 
 def _launch(tmp_path, **changes):

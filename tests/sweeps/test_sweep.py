@@ -16,7 +16,7 @@ _SWEEPS = pathlib.Path(__file__).parents[2] / "configs" / "sweeps"
 
 def _plan(tmp_path, rows, *, overrides=None, config=None, workdir=None):
     file = tmp_path / "rows.py"
-    file.write_text(f"def get_rows(base):\n    return {rows!r}\n")
+    file.write_text(f"from math import nan\ndef get_rows(base):\n    return {rows!r}\n")
     config = config or base.get_config()
     return plan_sweep(
         str(file), "mobilenet/config.py", config, overrides or {}, workdir or tmp_path / "runs"
@@ -59,6 +59,10 @@ def test_a_command_line_holds_the_overrides_of_the_base_and_of_the_row(tmp_path)
         ({"model": 1.0}, r"sets model=1.0, but the config has no such key"),
         ({"modle.width": 1.0}, r"sets modle.width=1.0, but the config has no such key"),
         ({"model.width": "wide"}, r"sets model.width='wide', but 'wide' has the wrong type"),
+        (
+            {"schedule.learning_rate": float("nan")},
+            r"cannot work: config.schedule.learning_rate is nan",
+        ),
         ({"model.shortcut": "long"}, r"cannot work: shortcut='long': must be one of bottleneck"),
     ],
 )
@@ -106,6 +110,15 @@ def test_a_sweep_may_grow_but_not_change_its_base(tmp_path):
     record_sweep(_plan(tmp_path, [{"seed": 1}, {"seed": 2}], overrides=more))
     with pytest.raises(UserError, match=r"--base.total_steps: 3 there, 4 here"):
         record_sweep(_plan(tmp_path, [{"seed": 1}], overrides={"total_steps": 4}))
+
+
+def test_a_damaged_record_of_a_sweep_is_named(tmp_path):
+    plan = _plan(tmp_path, [{"seed": 1}])
+    record_sweep(plan)
+    path = plan.workdir / "sweep.json"
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(UserError, match=r"sweep\.json is not valid JSON"):
+        record_sweep(plan)
 
 
 def _rows(name, config=None):

@@ -16,6 +16,7 @@ from mobilenet.tasks.network import build_network
 from mobilenet.training.experiment import build_experiment
 from mobilenet.training.initial_weights import load_initial_weights
 from tests.helpers.small_config import get_config
+from tests.helpers.states import assert_equal
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -99,7 +100,7 @@ def test_the_first_state_is_whole_on_every_device(first_state):
     for leaf in jax.tree.leaves(state):
         assert leaf.is_fully_replicated
         assert len(leaf.devices()) == 8
-    jax.tree.map(np.testing.assert_array_equal, state.ema, (state.params, state.batch_stats))
+    assert_equal(state.ema, (state.params, state.batch_stats))
 
 
 def test_the_seed_decides_the_first_weights(first_state):

@@ -141,13 +141,15 @@ def test_a_config_that_cannot_work_occupies_no_directory(config, tmp_path, key, 
 
 
 def test_skipped_images_are_counted(config, tmp_path, monkeypatch):
-    make_batches = pipeline.train_batches
+    next_batch = pipeline.Batches.__next__
 
-    def damaged(*arguments, **keywords):
-        for batch in make_batches(*arguments, **keywords):
-            yield {**batch, "mask": np.where(np.arange(16) < 13, batch["mask"], 0)}
+    def damaged(batches):
+        batch = next_batch(batches)
+        return {**batch, "mask": np.where(np.arange(16) < 13, batch["mask"], 0)}
 
-    monkeypatch.setattr(pipeline, "train_batches", damaged)
+    monkeypatch.setattr(pipeline.Batches, "__next__", damaged)
+    config.evaluation.every_steps = None
+    config.data.on_corrupt = "skip"
     config.total_steps = 4
     config.log.every_steps = 2
     train(config, tmp_path)
@@ -156,22 +158,18 @@ def test_skipped_images_are_counted(config, tmp_path, monkeypatch):
 
 
 def test_training_may_see_another_resolution_than_evaluation(config, tmp_path, monkeypatch):
-    shapes = {}
+    shapes, next_batch = [], pipeline.Batches.__next__
 
-    def recording(name, batches):
-        def recorded(*arguments, **keywords):
-            for batch in batches(*arguments, **keywords):
-                shapes[name] = batch["images"].shape[1:3]
-                yield batch
+    def recorded(batches):
+        batch = next_batch(batches)
+        shapes.append(batch["images"].shape[1:3])
+        return batch
 
-        return recorded
-
-    for name in ("train_batches", "eval_batches"):
-        monkeypatch.setattr(pipeline, name, recording(name, getattr(pipeline, name)))
+    monkeypatch.setattr(pipeline.Batches, "__next__", recorded)
     config.total_steps = 1
     config.data.train_resolution = 24
     result = train(config, tmp_path)
-    assert shapes == {"train_batches": (24, 24), "eval_batches": (16, 16)}
+    assert shapes == [(24, 24), (16, 16), (16, 16)]  # 24 images of test, in batches of 16
     # The cost is that of the network that is evaluated.
     config.data.train_resolution = None
     assert train(config, tmp_path / "same")["madds"] == result["madds"]

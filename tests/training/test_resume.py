@@ -3,12 +3,11 @@
 import json
 import signal
 
-import jax
-import numpy as np
 import pytest
 
 from mobilenet.runs.metrics_file import read_metrics
-from tests.helpers.small_runs import final_state, read_curve
+from tests.helpers.run_ends import final_state, read_curve
+from tests.helpers.states import assert_equal
 
 # Of 72 images in batches of 16: an epoch is 4.5 steps.
 _STEPS = 12
@@ -62,7 +61,7 @@ def test_kills_and_signals_anywhere_change_no_bit(
     unbroken_state, broken_state = final_state(tmp_path / "unbroken"), final_state(broken)
     assert int(broken_state.step) == _STEPS
     assert broken_state.ema is not None
-    jax.tree.map(np.testing.assert_array_equal, unbroken_state, broken_state)
+    assert_equal(unbroken_state, broken_state)
     assert read_curve(tmp_path / "unbroken") == read_curve(broken)
     assert len(json.loads((broken / "environment.json").read_text())["starts"]) == 4
 

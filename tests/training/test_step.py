@@ -189,7 +189,7 @@ def test_eight_devices_take_the_step_of_one():
 
 
 @pytest.mark.usefixtures("tiny_network")
-def test_micro_batches_add_up_to_the_largemake_batch():
+def test_micro_batches_add_up_to_the_large_batch():
     fixed = {"augment.flip": False, "model.dropout": 0.0, "model.norm_group_size": 2}
     batch = make_batch(16, side=8, valid=13)
     (parts, parts_metrics), text = _take_real_step(

@@ -1,6 +1,7 @@
 """Which class an image is of."""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,7 +133,7 @@ def score_batch(logits: Float[Array, "n classes"], batch: Batch) -> Sums:
 
 
 def summarize(scores: Sequence[HostBatch], split: Split, per_class: bool) -> dict[str, Any]:
-    """Returns `top1` and `top5` (shares of 1), `loss` (nats) and `num_images`.
+    """Returns `top1` and `top5` (shares of 1), `loss` (nats) and `num_images`; NaN for no images.
 
     Where labels are sets, `unlabelled_images` says how many have an empty one and are left out, as
     all else counts `num_images`. `per_class` is that of `Confusions.summarize`.
@@ -147,7 +148,10 @@ def summarize(scores: Sequence[HostBatch], split: Split, per_class: bool) -> dic
         if name in scores[0]
     }
     images = int(totals["images"])
-    found: dict[str, Any] = {name: totals[name] / images for name in ("top1", "top5", "loss")}
+    # Of no image there is no share: all of a batch may be corrupt, or without a label.
+    found: dict[str, Any] = {
+        name: totals[name] / images if images else math.nan for name in ("top1", "top5", "loss")
+    }
     found["num_images"] = images
     if "unlabelled" in totals:
         found["unlabelled_images"] = int(totals["unlabelled"])
