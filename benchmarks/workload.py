@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import ARCHITECTURES, Architecture
+from mobilenet.networks.architecture import Architecture, create_architecture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class StepWorkload:
 
     def architecture(self) -> Architecture:
         """Raises UserError if a value cannot work."""
-        build = ARCHITECTURES[self.model]
-        return build(width=self.width, resolution=self.resolution, dropout=0.0)
+        knobs = {"width": self.width, "resolution": self.resolution, "dropout": 0.0}
+        return create_architecture(self.model, **knobs)
 
     def random_batch(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns float32 images[batch, side, side, 3] and int64 labels[batch], always the same."""

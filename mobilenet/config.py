@@ -155,6 +155,24 @@ def size_of(resolution: int | Sequence[int]) -> tuple[int, int]:
     return resolution, resolution
 
 
+def train_size(config: ConfigDict) -> tuple[int, int]:
+    """Returns height and width of training images: of `data.train_resolution`, or the network's.
+
+    Raises:
+      ConfigError: `data.train_resolution` is neither a side nor a height and a width.
+    """
+    resolution = config.data.train_resolution
+    if resolution is None:
+        return size_of(config.model.resolution)
+    sides = resolution if isinstance(resolution, (tuple, list)) else (resolution, resolution)
+    if len(sides) != 2 or any(type(side) is not int or side < 1 for side in sides):
+        raise ConfigError(
+            f"config.data.train_resolution is {resolution!r}: it must be a number of pixels, or a "
+            "height and a width such as (160, 128)."
+        )
+    return size_of(resolution)
+
+
 def check_finite(config: ConfigDict) -> None:
     """Raises ConfigError if a number of a config is not finite."""
 

@@ -15,11 +15,11 @@ from absl import flags
 from mobilenet import config as base
 from mobilenet.data.prepare.check import (
     check_dataset,
-    default_threads,
     find_missing_splits,
     format_split_check,
 )
 from mobilenet.runtime.entry_point import run
+from mobilenet.runtime.environment import usable_cores
 
 _DATA = flags.DEFINE_string("data", None, "Name of the dataset.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "The folder of all datasets; TFDS's by default.")
@@ -50,7 +50,7 @@ def main() -> int:
     checks = check_dataset(
         config,
         sample=None if _FULL.value else _SAMPLE.value,
-        threads=_THREADS.value or default_threads(),
+        threads=_THREADS.value or usable_cores(),
         progress=_Progress(),
     )
     missing = find_missing_splits(config)

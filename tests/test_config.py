@@ -176,6 +176,24 @@ def test_a_deviation_for_pixels_to_one_gives_a_warning(caplog):
     assert "multiply mean and deviation by 255" in caplog.text
 
 
+@pytest.mark.parametrize("value", ["96", 96.5, (96,), (96, 64.5), True, -5, 0])
+def test_a_training_resolution_that_is_none_is_named(value):
+    config = base.get_config().unlock()
+    with config.ignore_type():
+        config.data.train_resolution = value
+    with pytest.raises(ConfigError, match=r"config\.data\.train_resolution is "):
+        base.train_size(config)
+
+
+def test_training_images_have_the_size_of_the_network_unless_another_is_given():
+    config = base.get_config().unlock()
+    config.model.resolution = 96
+    assert base.train_size(config) == (96, 96)
+    with config.ignore_type():
+        config.data.train_resolution = (64, 32)
+    assert base.train_size(config) == (64, 32)
+
+
 def _settled():
     config = base.get_config().unlock()
     config.augment.mean = config.augment.stddev = (127.5, 127.5, 127.5)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mobilenet.ahead.hlo import Collective, Program
 from mobilenet.ahead.topology import Slice
-from mobilenet.config import size_of
+from mobilenet.config import size_of, train_size
 from mobilenet.data.datasets import Split, open_split
 from mobilenet.errors import UserError
 from mobilenet.runs.state import TrainState
@@ -111,12 +111,12 @@ def _lower(
     arguments: tuple[Any, ...]
     if step == "eval":
         run, arguments = network.eval_step, state.evaluated
-        images, resolution = config.evaluation.batch_size, config.model.resolution
+        images, size = config.evaluation.batch_size, size_of(config.model.resolution)
     else:
         run, state = build(config, experiment) if build else (experiment.train_step, state)
         arguments, images = (state,), config.batch_size
-        resolution = config.data.train_resolution or config.model.resolution
-    batch = _abstract_batch(network.task, split, images, size_of(resolution))
+        size = train_size(config)
+    batch = _abstract_batch(network.task, split, images, size)
     return run.lower(*arguments, batch), images
 
 

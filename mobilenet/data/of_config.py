@@ -3,7 +3,7 @@
 import jax
 import ml_collections
 
-from mobilenet.config import size_of
+from mobilenet.config import size_of, train_size
 from mobilenet.data import pipeline
 from mobilenet.data.datasets import Split
 from mobilenet.data.pipeline import Batches, Target
@@ -17,7 +17,7 @@ def train_batches(
     return pipeline.train_batches(
         split,
         config.data,
-        size_of(config.data.train_resolution or config.model.resolution),
+        train_size(config),
         config.batch_size,
         config.seed,
         target,

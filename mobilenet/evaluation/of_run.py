@@ -81,7 +81,7 @@ def evaluate_run(
     result = {
         "best": network.task.best,
         **metrics,
-        "data": eval_split.name,
+        "data": f"fake {eval_split.name}" if config.data.fake else eval_split.name,
         "split": eval_split.split,
         "step": run.step,
         "weights": run.kind,

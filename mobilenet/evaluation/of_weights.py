@@ -146,10 +146,11 @@ def _settle(
     config: ml_collections.ConfigDict, pretrained: Pretrained, knobs: Mapping[str, Any]
 ) -> str:
     """Writes what the weights need into the config, and says it."""
-    theirs = pretrained.preprocessing
+    architecture, theirs = pretrained.model.architecture, pretrained.model.preprocessing
     ours = dataclasses.replace(theirs, **knobs)
-    config.model.name = pretrained.model.architecture.name
-    config.model.update(pretrained.knobs)
+    knobs_of_network = dataclasses.asdict(architecture)
+    del knobs_of_network["num_classes"]  # of the data
+    config.model.update(name=architecture.name, **knobs_of_network)
     for key in _OF_DATA:
         config.data[key] = getattr(ours, key)
     config.augment.mean, config.augment.stddev = ours.mean, ours.stddev

@@ -89,7 +89,7 @@ def dataset_title(groups: Sequence[Group]) -> str:
     Raises:
       UserError: the runs are of several.
     """
-    names = {(key_of(g, "data.name"), key_of(g, "data.eval_split")) for g in groups}
+    names = {(g.runs[0].data_name, key_of(g, "data.eval_split")) for g in groups}
     if len(names) > 1:
         raise UserError(
             f"The runs are of several datasets ({', '.join(sorted(' '.join(n) for n in names))}), "

@@ -126,7 +126,7 @@ def draw(runs: Sequence[Run], *, x: str = "madds", published: bool = True) -> Fi
     """
     groups = _groups(runs)
     dataset = dataset_title(groups)
-    data = (key_of(groups[0], "data.name"), key_of(groups[0], "data.eval_split"))
+    data = (groups[0].runs[0].data_name, key_of(groups[0], "data.eval_split"))
     panels = 2 if published and data != _IMAGENET else 1
     figure = new_figure(
         8.6 if panels == 2 else 5.6,

@@ -94,9 +94,9 @@ class Architecture(abc.ABC):
     padding: str = "same"
     stem_stride: int = 2
     output_stride: int = 32
-    dropout: float = 0.0
+    dropout: float
     norm_epsilon: float = 0.001
-    norm_momentum: float = 0.99
+    norm_momentum: float
     norm_group_size: int | None = None
 
     def __post_init__(self) -> None:

@@ -47,17 +47,13 @@ class Cost:
     peak_activation_bytes: int
 
 
-def walk(
-    architecture: Architecture, height: int | None = None, width: int | None = None
-) -> Iterator[LayerCost]:
-    """Yields the cost of every layer in order, for an image of `height` x `width` pixels.
-
-    Either of None is the architecture's resolution.
+def walk(architecture: Architecture) -> Iterator[LayerCost]:
+    """Yields the cost of every layer in order, for an image of the architecture's resolution.
 
     Raises:
       ValueError: the image is too small for a layer.
     """
-    shape = (height or architecture.size[0], width or architecture.size[1], 3)
+    shape = (*architecture.size, 3)
     expansion = 0
     shortcuts = [block.shortcut for block in architecture.blocks]
     for block, next_shortcut in zip(architecture.blocks, [*shortcuts[1:], "none"], strict=True):
@@ -85,20 +81,14 @@ def walk(
         yield LayerCost("logits", "dense", pooled, logits, 1, 1, 1, params, 0, madds, 0)
 
 
-def count_cost(
-    architecture: Architecture,
-    height: int | None = None,
-    width: int | None = None,
-    *,
-    bytes_per_value: int = 2,
-) -> Cost:
+def count_cost(architecture: Architecture, *, bytes_per_value: int = 2) -> Cost:
     """Sums `walk`.
 
     `peak_activation_bytes` is the largest sum of a layer's input, output and waiting shortcut (the
     simplified bound of V2 section 5.1, each convolution an operation of its own), with 16-bit
     activations as in V2 table 3 unless `bytes_per_value` says otherwise.
     """
-    layers = list(walk(architecture, height, width))
+    layers = list(walk(architecture))
     params = sum(layer.params for layer in layers)
     return Cost(
         params=params,

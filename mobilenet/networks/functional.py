@@ -71,8 +71,8 @@ def split_model(model: MobileNet, mesh: Mesh | None = None) -> tuple[Functions, 
         )
         pooled, statistics = apart(params, batch_stats, images)
         # Outside, as dropout draws its numbers for the whole batch, on however many devices.
-        classifier = nnx.merge(train_graph, params, batch_stats, copy=True).logits
-        return classifier(pooled, key), statistics
+        network = nnx.merge(train_graph, params, batch_stats, copy=True)
+        return network.classify(pooled, key), statistics
 
     def evaluate(params: Tree, batch_stats: Tree, images: Array) -> Array:
         network = nnx.merge(eval_graph, params, batch_stats)

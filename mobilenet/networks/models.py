@@ -1,4 +1,4 @@
-"""From an `Architecture` to a Flax NNX module, and names for the published ones."""
+"""From an `Architecture` to a Flax NNX module."""
 
 from collections.abc import Sequence
 
@@ -110,6 +110,14 @@ class MobileNet(nnx.Module):
         last = self.architecture.endpoints()[-1]
         return self.endpoints(images, (last,), dropout_key)[last]
 
+    def classify(
+        self, features: Float[Array, "n features"], dropout_key: Array | None = None
+    ) -> Float[Array, "n classes"]:
+        """Returns the logits of pooled features, or these of a network without classes."""
+        if not self.architecture.num_classes:
+            return features
+        return self.logits(features, dropout_key)
+
     def endpoints(
         self,
         images: Float[Array, "n h w 3"] | Integer[Array, "n h w 3"],
@@ -151,7 +159,7 @@ class MobileNet(nnx.Module):
         if "pool" in wanted:
             found["pool"] = features
         if "logits" in wanted:
-            found["logits"] = self.logits(features, dropout_key)
+            found["logits"] = self.classify(features, dropout_key)
         if missing := wanted - set(found):
             raise UserError(
                 f"endpoint {sorted(missing)[0]!r}: fused expansions are never stored in training; "

@@ -92,7 +92,7 @@ def build_page(runs: Sequence[Run]) -> str:
     """
     groups = group_runs(runs)
     score = common_score(groups)
-    datasets = list(dict.fromkeys(str(group.runs[0].key("data.name")) for group in groups))
+    datasets = list(dict.fromkeys(group.runs[0].data_name for group in groups))
     charts = {
         "tradeoff": draw_tradeoff(groups, show_published=datasets == [_IMAGENET]),
         "evaluation": draw_curves(groups, score, "eval"),
@@ -144,9 +144,9 @@ def _summary(groups: Sequence[Group], score: str) -> str:
     runs = [run for group in groups for run in group.runs]
     return (
         f"{_counted(len(groups), 'configuration')}, {_counted(len(runs), 'run')}. "
-        f"{_title(score)} is that of the last step's weights on the whole "
-        f"{joined([str(run.result['split']) for run in runs])} split, as mean ± standard deviation "
-        f"over seeds. Ran on {'; '.join(dict.fromkeys(map(devices_of, runs)))}."
+        f"{_title(score)} is that of the last step's weights on all of "
+        f"{joined([str(run.result['split']) for run in runs])}, as mean ± standard deviation over "
+        f"seeds. Ran on {'; '.join(dict.fromkeys(map(devices_of, runs)))}."
     )
 
 

@@ -53,6 +53,12 @@ class Run:
         return value
 
     @property
+    def data_name(self) -> str:
+        """The name of the dataset, which says so where its images were made up."""
+        name = self.key("data.name")
+        return f"fake {name}" if self.config["data"].get("fake") else name
+
+    @property
     def score_name(self) -> str:
         """The number of the result that says how good the network is."""
         # Runs did not say so while classification was all there was.

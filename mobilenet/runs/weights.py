@@ -10,7 +10,6 @@ from flax import nnx
 from ml_collections.config_dict import ConfigDict
 
 from mobilenet.errors import UserError
-from mobilenet.networks.architecture import given_knobs
 from mobilenet.networks.functional import Tree
 from mobilenet.networks.models import MobileNet
 from mobilenet.runs.checkpoint import Checkpoints
@@ -115,15 +114,13 @@ def load_run_or_weights(
 
 
 def _with_weights(run: RunWeights) -> Pretrained:
-    preprocessing = run.network.module.preprocessing
-    model = MobileNet(run.network.architecture, preprocessing=preprocessing)
+    module = run.network.module
+    model = MobileNet(module.architecture, preprocessing=module.preprocessing)
     nnx.update(model, run.params)
     nnx.update(model, run.batch_stats)
     return Pretrained(
         model=model,
         origin=f"{run.directory}, step {run.step:,}, {run.kind} weights",
-        knobs=given_knobs(run.config.model),
-        preprocessing=preprocessing,
         has_own_classifier=True,
     )
 

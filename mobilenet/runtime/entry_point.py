@@ -47,8 +47,14 @@ def run(main: Callable[..., int | None], *, takes_words: bool = False) -> None:
 def _parse_flags(argv: Sequence[str]) -> list[str]:
     """As absl does; what ml_collections raises for a wrong --config.key becomes a sentence."""
     try:
-        return app.parse_flags_with_usage(list(argv))
-    except KeyError as error:
-        sys.exit(f"error: the config has no such key: {' '.join(str(error.args[0]).split())}")
-    except (AttributeError, OSError, TypeError, UserError, ValueError) as error:
+        words = app.parse_flags_with_usage(list(argv))
+        for name in flags.FLAGS:
+            # A config that could not be loaded says so when it is first asked for anything.
+            getattr(flags.FLAGS[name].value, "lock", None)
+        return words
+    except (AttributeError, KeyError, OSError, TypeError, UserError, ValueError) as error:
+        # What is wrong with a key of a section comes wrapped.
+        cause = error.args[0] if error.args and isinstance(error.args[0], KeyError) else error
+        if isinstance(cause, KeyError):
+            sys.exit(f"error: the config has no such key: {' '.join(str(cause.args[0]).split())}")
         sys.exit(f"error: {' '.join(str(error).split())}")

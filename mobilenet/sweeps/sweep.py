@@ -15,7 +15,7 @@ from ml_collections.config_dict import ConfigDict
 
 from mobilenet.config import check_finite
 from mobilenet.errors import ConfigError, UserError, os_errors_explained
-from mobilenet.networks.architecture import create_architecture, given_knobs
+from mobilenet.networks.architecture import architecture_of
 from mobilenet.runs.json_files import read_json, write_json
 from mobilenet.runs.run_directory import flatten, is_free
 from mobilenet.sweeps.rows import Row
@@ -152,7 +152,7 @@ def _check_row(sweep_file: str, base: ConfigDict, row: Row) -> str:
             raise UserError(f"{start} {value!r} has the wrong type.") from error
     try:
         check_finite(config)
-        create_architecture(config.model.name, **given_knobs(config.model))
+        architecture_of(config.model, 1000)
         return choose_task(config).best
     except UserError as error:
         raise ConfigError(f"{sweep_file}: the row {row} cannot work: {error}") from error

@@ -11,7 +11,7 @@ from mobilenet.networks.models import MobileNet
 from mobilenet.runtime.whole_file import whole_file
 from mobilenet.weights.layout import Convention, Tensors, backbone_tensors, classifier_tensors
 from mobilenet.weights.pretrained import Pretrained
-from mobilenet.weights.targets import all_knobs, find_target
+from mobilenet.weights.targets import find_target
 
 # Keras reads what ends so in another format.
 _KERAS_3_ENDING = ".weights.h5"
@@ -33,8 +33,7 @@ def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str
         untrained, the ending is another's, or the file cannot be written.
     """
     architecture = pretrained.model.architecture
-    knobs = all_knobs(architecture.name, pretrained.knobs)
-    target = find_target(to, architecture, knobs)
+    target = find_target(to, architecture)
     if architecture.num_classes and not pretrained.has_own_classifier:
         raise UserError(
             f"The weights of {pretrained.origin} have no classifier of "
@@ -49,8 +48,8 @@ def convert(pretrained: Pretrained, to: str, out: str | os.PathLike[str]) -> str
     tensors = target.complete(foreign_tensors(pretrained.model, target.convention))
     with whole_file(path) as part:
         target.write(tensors, part)
-    code = target.code(architecture, knobs, str(path))
-    return "\n".join([*code, f"# Images: {pretrained.preprocessing.describe()}."])
+    code = target.code(architecture, str(path))
+    return "\n".join([*code, f"# Images: {pretrained.model.preprocessing.describe()}."])
 
 
 def foreign_tensors(model: MobileNet, convention: Convention) -> Tensors:

@@ -14,7 +14,6 @@ from mobilenet.errors import UserError
 from mobilenet.networks.architecture import create_architecture, defaults
 from mobilenet.networks.initialization import initialize
 from mobilenet.networks.models import MobileNet
-from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights import cache
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.load import WeightsMismatchError, count_classes, fill
@@ -31,16 +30,12 @@ class Pretrained:
 
     Attributes:
       model: filled, in training mode.
-      origin: the source and the file, in a few named.
-      knobs: of the architecture, with its family's defaults left out.
-      preprocessing: how the weights want to see images.
+      origin: the source and the file, in a few words.
       has_own_classifier: whether the classifier is the file's, so that its classes mean something.
     """
 
     model: MobileNet
     origin: str
-    knobs: Mapping[str, Any]
-    preprocessing: Preprocessing
     has_own_classifier: bool
 
 
@@ -90,7 +85,7 @@ def load_pretrained(
     """
     named = WeightsName.parse(weights)
     source = named.source
-    found = find_release(name, weights, **knobs)
+    found = _find_release(named, name, knobs)
     path = named.file or cache.fetch(
         found.url,
         f"{source.name}/{found.file_name}",
@@ -140,8 +135,6 @@ def load_pretrained(
     return Pretrained(
         model=model,
         origin=f"{source.name} ({path})",
-        knobs={**settled, "width": model.architecture.width},
-        preprocessing=preprocessing,
         has_own_classifier=classifier in ("keep", "without_background"),
     )
 
@@ -155,7 +148,10 @@ def find_release(name: str, weights: str, **knobs: Any) -> Release:
     Raises:
       UserError: no such source, network or published file.
     """
-    named = WeightsName.parse(weights)
+    return _find_release(WeightsName.parse(weights), name, knobs)
+
+
+def _find_release(named: WeightsName, name: str, knobs: Mapping[str, Any]) -> Release:
     plain = create_architecture(name, **knobs)  # checks the name and every knob
     if plain.name not in named.source.families:
         raise UserError(

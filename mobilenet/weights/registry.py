@@ -10,10 +10,13 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mobilenet.config import size_of
 from mobilenet.errors import UserError
 from mobilenet.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV, SLIM, Preprocessing
 from mobilenet.weights import keras, slim, timm, torchvision, transformers
 from mobilenet.weights.layout import Convention
+
+Resolution = int | tuple[int, int]
 
 _V1, _V2 = "mobilenet_v1", "mobilenet_v2"
 _HUB = "https://huggingface.co"
@@ -70,7 +73,7 @@ class Source:
     convention: Convention
     families: tuple[str, ...]
     releases: tuple[Release, ...]
-    settings: Callable[[str, int], tuple[Mapping[str, Any], Preprocessing]]
+    settings: Callable[[str, Resolution], tuple[Mapping[str, Any], Preprocessing]]
     file_format: str
 
 
@@ -108,7 +111,7 @@ def _torchvision() -> Source:
         for version, name, preprocessing in files
     )
 
-    def settings(_: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
+    def settings(_: str, resolution: Resolution) -> tuple[Mapping[str, Any], Preprocessing]:
         return _TORCH_KNOBS, dataclasses.replace(_TORCHVISION, resolution=resolution)
 
     return Source("torchvision", torchvision.CONVENTION, (_V2,), releases, settings, ".pth")
@@ -165,13 +168,13 @@ def _timm() -> Source:
         entry("mobilenetv2_140.ra_in1k", _V2, 1.4, "mobilenetv2_140_ra-21a4e913.pth"),
     )
 
-    def settings(family: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
+    def settings(family: str, resolution: Resolution) -> tuple[Mapping[str, Any], Preprocessing]:
         return _TORCH_KNOBS, dataclasses.replace(by_family[family], resolution=resolution)
 
     return Source("timm", timm.CONVENTION, (_V1, _V2), releases, settings, ".safetensors")
 
 
-def _slim_settings(_: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
+def _slim_settings(_: str, resolution: Resolution) -> tuple[Mapping[str, Any], Preprocessing]:
     # The architecture's own defaults are slim's.
     return {}, dataclasses.replace(SLIM, resolution=resolution)
 
@@ -247,9 +250,10 @@ def _keras() -> Source:
 
 
 def _transformers() -> Source:
-    def settings(_: str, resolution: int) -> tuple[Mapping[str, Any], Preprocessing]:
+    def settings(_: str, resolution: Resolution) -> tuple[Mapping[str, Any], Preprocessing]:
         # The short side is 32 pixels longer than the crop (preprocessor_config.json).
-        fraction = resolution / (resolution + 32)
+        side = min(size_of(resolution))
+        fraction = side / (side + 32)
         return {}, dataclasses.replace(
             SLIM,
             resolution=resolution,

@@ -18,8 +18,6 @@ from mobilenet.weights.layout import Convention, Tensors
 # Knobs that change no logit of a trained network, or of which a library takes any value.
 _FREE = ("width", "resolution", "num_classes", *TRAINING_KNOBS)
 
-Knobs = Mapping[str, Any]
-
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -41,45 +39,35 @@ class Target:
     name: str
     convention: Convention
     families: tuple[str, ...]
-    knobs: Knobs
+    knobs: Mapping[str, Any]
     choices: tuple[str, ...]
     ending: str
     complete: Callable[[Tensors], Tensors]
     write: Callable[[Tensors, pathlib.Path], None]
-    lacks: Callable[[Architecture, Knobs], str]
-    code: Callable[[Architecture, Knobs, str], tuple[str, ...]]
+    lacks: Callable[[Architecture], str]
+    code: Callable[[Architecture, str], tuple[str, ...]]
 
-    def misfit(self, architecture: Architecture, knobs: Knobs) -> str:
-        """Says why the library's network would not give our logits; "" if it gives them.
-
-        Args:
-          architecture: ours.
-          knobs: all of it.
-        """
+    def misfit(self, architecture: Architecture) -> str:
+        """Says why the library's network would not give our logits; "" if it gives them."""
         family = architecture.name
         if family not in self.families:
             return f"{self.name} has no {family}"
-        theirs = all_knobs(family, self.knobs)
+        theirs, ours = {**defaults(family), **self.knobs}, dataclasses.asdict(architecture)
         others = [
             name
-            for name, value in knobs.items()
+            for name, value in ours.items()
             if name not in (*_FREE, *self.choices) and value != theirs[name]
         ]
         if others:
-            has, need = (", ".join(f"{k}={v[k]}" for k in others) for v in (theirs, knobs))
+            has, need = (", ".join(f"{k}={v[k]}" for k in others) for v in (theirs, ours))
             return (
                 f"{family} of {self.name} has {has} and these weights need {need}, without which "
                 "they would give other logits"
             )
-        return self.lacks(architecture, knobs)
+        return self.lacks(architecture)
 
 
-def all_knobs(family: str, knobs: Knobs) -> dict[str, Any]:
-    """Returns the knobs of a network, those that are not given with their defaults."""
-    return {name: knobs.get(name, default) for name, default in defaults(family).items()}
-
-
-def find_target(name: str, architecture: Architecture, knobs: Knobs) -> Target:
+def find_target(name: str, architecture: Architecture) -> Target:
     """Returns the target of a name, if it has the network.
 
     Raises:
@@ -87,7 +75,7 @@ def find_target(name: str, architecture: Architecture, knobs: Knobs) -> Target:
     """
     if name not in TARGETS:
         raise UserError(f"--to={name} must be one of {', '.join(TARGETS)}.")
-    misfits = {other: target.misfit(architecture, knobs) for other, target in TARGETS.items()}
+    misfits = {other: target.misfit(architecture) for other, target in TARGETS.items()}
     if misfits[name]:
         fitting = [f"--to={other}" for other, misfit in misfits.items() if not misfit]
         advice = f"{' and '.join(fitting)} can" if fitting else "no library that we write for can"
@@ -95,11 +83,11 @@ def find_target(name: str, architecture: Architecture, knobs: Knobs) -> Target:
     return TARGETS[name]
 
 
-def _torchvision_lacks(architecture: Architecture, _: Knobs) -> str:
+def _torchvision_lacks(architecture: Architecture) -> str:
     return "" if architecture.num_classes else "its networks cannot be without a classifier"
 
 
-def _torchvision_code(architecture: Architecture, _: Knobs, path: str) -> tuple[str, ...]:
+def _torchvision_code(architecture: Architecture, path: str) -> tuple[str, ...]:
     return (
         f"model = torchvision.models.mobilenet_v2(num_classes={architecture.num_classes}, "
         f"width_mult={architecture.width:g})",
@@ -123,19 +111,20 @@ _TIMM_NAMES = {
 }
 
 
-def _timm_name(architecture: Architecture, knobs: Knobs) -> str | None:
-    size = knobs["head" if architecture.name == "mobilenet_v1" else "depth_multiplier"]
+def _timm_name(architecture: Architecture) -> str | None:
+    knob = "head" if architecture.name == "mobilenet_v1" else "depth_multiplier"
+    size = getattr(architecture, knob)
     return _TIMM_NAMES.get((architecture.name, architecture.width, size))
 
 
-def _timm_lacks(architecture: Architecture, knobs: Knobs) -> str:
-    if _timm_name(architecture, knobs):
+def _timm_lacks(architecture: Architecture) -> str:
+    if _timm_name(architecture):
         return ""
     return f"timm has no network of this size, only {', '.join(_TIMM_NAMES.values())}"
 
 
-def _timm_code(architecture: Architecture, knobs: Knobs, path: str) -> tuple[str, ...]:
-    arguments = [repr(_timm_name(architecture, knobs)), f"num_classes={architecture.num_classes}"]
+def _timm_code(architecture: Architecture, path: str) -> tuple[str, ...]:
+    arguments = [repr(_timm_name(architecture)), f"num_classes={architecture.num_classes}"]
     if architecture.padding == "same":
         arguments.append("pad_type='same'")
     if architecture.norm_epsilon != torchvision.PYTORCH_KNOBS["norm_epsilon"]:
@@ -148,7 +137,7 @@ def _write_safetensors(tensors: Tensors, path: pathlib.Path) -> None:
     path.write_bytes(safetensors.numpy.save(tensors, metadata={"format": "pt"}))
 
 
-def _keras_lacks(architecture: Architecture, _: Knobs) -> str:
+def _keras_lacks(architecture: Architecture) -> str:
     if architecture.name != "mobilenet_v1":
         return ""
     # Ours keeps 8 channels, as slim does; no layer has fewer than the stem.
@@ -166,7 +155,7 @@ def _keras_lacks(architecture: Architecture, _: Knobs) -> str:
     return ""
 
 
-def _keras_code(architecture: Architecture, _: Knobs, path: str) -> tuple[str, ...]:
+def _keras_code(architecture: Architecture, path: str) -> tuple[str, ...]:
     name = {"mobilenet_v1": "MobileNet", "mobilenet_v2": "MobileNetV2"}[architecture.name]
     (height, width), classes = architecture.size, architecture.num_classes
     top = (

@@ -8,7 +8,7 @@ from mobilenet.evaluation.by_flags import evaluate_by_flags
 from mobilenet.factory import create_model
 from mobilenet.networks.preprocessing import Preprocessing
 from mobilenet.weights.pretrained import Pretrained
-from tests.helpers.toy_records import write_images
+from tests.helpers.toy_dataset import write_gray
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("one_device")
 @pytest.fixture
 def evaluated(tmp_path, monkeypatch):
     """Evaluates a network that always answers 606 on images of 606 and 0; gives the config too."""
-    write_images(tmp_path, "irons", ["n03584829", "n01440764"], [0, 0, 0, 1])
-    model = create_model("mobilenet_v1_025", resolution=32, depth="shallow")
-    model.logits.bias.set_value(model.logits.bias[...].at[606].set(1e6))
+    write_gray(tmp_path, "irons", ["n03584829", "n01440764"], [0, 0, 0, 1])
     preprocessing = Preprocessing((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), 32, "center", 0.5, "area")
-    knobs = {"width": 0.25, "resolution": 32, "depth": "shallow"}
-    pretrained = Pretrained(model, "somewhere", knobs, preprocessing, True)
+    model = create_model("mobilenet_v1_025", resolution=32, depth="shallow")
+    model.preprocessing = preprocessing
+    model.logits.bias.set_value(model.logits.bias[...].at[606].set(1e6))
+    pretrained = Pretrained(model, "somewhere", True)
     monkeypatch.setattr(module, "load_pretrained", lambda *_, **__: pretrained)
     seen = []
     build = module.build_network

@@ -17,7 +17,7 @@ from mobilenet.weights.convert import convert
 from mobilenet.weights.published_accuracy import published_accuracy
 from mobilenet.weights.registry import SOURCES
 from tests.helpers.random_weights import draw_network
-from tests.helpers.toy_records import write_images
+from tests.helpers.toy_dataset import write_gray
 
 # Labels of Keras, the resolutions that they get here, and the class that their networks answer:
 # 606 is the iron, and three of the four images are of that.
@@ -52,7 +52,7 @@ def _write(entry, folder):
 
 
 def test_a_source_is_evaluated_once_and_drawn(keras, tmp_path, monkeypatch):
-    write_images(tmp_path, "irons", ["n03584829", "n01440764"], [0, 0, 0, 1])
+    write_gray(tmp_path, "irons", ["n03584829", "n01440764"], [0, 0, 0, 1])
     weights, out = tmp_path / "weights", tmp_path / "results" / "keras.jsonl"
     weights.mkdir()
     first, second = keras.releases
@@ -143,7 +143,7 @@ def test_mistakes_end_it_before_anything_is_evaluated(tmp_path):
         reproduce(out=tmp_path / "x.csv")
     with pytest.raises(UserError, match="nothing_here"):
         reproduce(data="nothing_here")
-    write_images(tmp_path, "irons", ["n03584829", "n01440764"], [0])
+    write_gray(tmp_path, "irons", ["n03584829", "n01440764"], [0])
     (tmp_path / "x.jsonl").write_text(json.dumps({"no": "run"}) + "\n")
     with pytest.raises(UserError, match=r"Line 1 of .*x.jsonl is no run"):
         reproduce()

@@ -9,7 +9,6 @@ from flax import nnx
 
 from mobilenet.networks.architecture import create_architecture
 from mobilenet.networks.models import MobileNet
-from mobilenet.networks.preprocessing import SLIM
 from mobilenet.weights.pretrained import Pretrained
 
 
@@ -30,4 +29,4 @@ def draw_network(name, num_classes, seed=0, **knobs):
 
     state = nnx.to_pure_dict(nnx.state(model))
     nnx.update(model, jax.tree_util.tree_map_with_path(draw, state))
-    return Pretrained(model, "drawn", {"width": architecture.width, **knobs}, SLIM, True)
+    return Pretrained(model, "drawn", True)

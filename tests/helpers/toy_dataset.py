@@ -1,6 +1,7 @@
 """Writes small datasets whose images tell which record they are."""
 
 import pathlib
+from collections.abc import Sequence
 
 import cv2
 import ml_collections
@@ -24,14 +25,30 @@ def constant(index: int) -> np.ndarray:
     return np.full((12, 10, 3), 5 * index + 1, np.uint8)
 
 
-def write(data_dir: pathlib.Path, name: str, images: dict[str, list[bytes]]) -> None:
-    """Writes a dataset of three classes; record i has label i % 3 and file name `<i>.png`."""
+def write(
+    data_dir: pathlib.Path,
+    name: str,
+    images: dict[str, list[bytes]],
+    class_names: Sequence[str] = ("a", "b", "c"),
+    labels: Sequence[int] = (0, 1, 2),
+) -> None:
+    """Writes a dataset; record i has the label i, counted round, and the file name `<i>.png`."""
     with new_dataset_directory(name, data_dir) as directory:
-        writer = DatasetWriter(directory, name, ["a", "b", "c"])
+        writer = DatasetWriter(directory, name, list(class_names))
         for split, files in images.items():
-            examples = [Example(data, i % 3, f"{i}.png") for i, data in enumerate(files)]
+            examples = [
+                Example(data, labels[i % len(labels)], f"{i}.png") for i, data in enumerate(files)
+            ]
             writer.write_split(split, examples, num_examples=len(files), num_bytes=0)
         writer.write_metadata(description="For tests.")
+
+
+def write_gray(
+    data_dir: pathlib.Path, name: str, class_names: Sequence[str], labels: Sequence[int]
+) -> None:
+    """Writes the split `test`, with a gray image for each label."""
+    image = png(np.full((40, 50, 3), 99, np.uint8))
+    write(data_dir, name, {"test": [image] * len(labels)}, class_names, labels)
 
 
 def data_config(name: str, data_dir: pathlib.Path) -> ml_collections.ConfigDict:

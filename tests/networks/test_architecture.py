@@ -136,9 +136,7 @@ def test_output_stride_turns_later_strides_into_dilation(name, output_stride):
 def test_the_layer_that_loses_its_stride_keeps_the_old_dilation():
     depthwise = [b.layers[1] for b in mobilenet_v2(output_stride=8).blocks[2:-1]]
     # Blocks 8 and 15 have stride 2 in table 2.
-    assert [layer.dilation for layer in depthwise] == [*[1] * 6, *[2] * 7, *[4] * 3][
-        : len(depthwise)
-    ]
+    assert [layer.dilation for layer in depthwise] == [*[1] * 6, *[2] * 7, *[4] * 3]
 
 
 def test_stem_stride_one_halves_all_strides():

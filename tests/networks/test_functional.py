@@ -38,6 +38,16 @@ def test_devices_apart_find_the_gradient_and_statistics_of_one_device(monkeypatc
         np.testing.assert_allclose(other, one, atol=1e-4 * scale, err_msg=str(path))
 
 
+def test_features_come_out_of_a_network_without_classes_on_devices_apart():
+    model = create_model("mobilenet_v1", num_classes=0, width=0.25, norm_group_size=2)
+    images = jax.ShapeDtypeStruct((32, 32, 32, 3), jnp.float32)
+    for mesh in (None, make_mesh()):
+        functions, params, batch_stats = split_model(model, mesh)
+        key = jax.random.key(0)
+        pooled, _ = jax.eval_shape(functions.train, params, batch_stats, images, key)
+        assert pooled.shape == (32, 256)
+
+
 def test_a_batch_that_does_not_fill_the_groups_of_a_device_is_refused():
     model = create_model("mobilenet_v1", num_classes=3, width=0.25, norm_group_size=3)
     functions, params, batch_stats = split_model(model, make_mesh())

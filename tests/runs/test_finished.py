@@ -48,6 +48,11 @@ def test_a_line_names_the_file_of_the_initial_weights_alone(make_run, words, kep
     assert json.loads(to_line(run))["config"]["initial_weights"] == kept
 
 
+def test_made_up_images_are_called_fake(make_run):
+    assert make_run("a", {"data.name": "x"}).data_name == "x"
+    assert make_run("a", {"data.name": "x", "data.fake": True}).data_name == "fake x"
+
+
 def test_keys_are_dotted(make_run):
     run = make_run("a", {"model.width": 0.75})
     assert run.key("model.width") == 0.75

@@ -18,9 +18,14 @@ _ROOT = pathlib.Path(__file__).parents[2]
             "error: the config has no such key: 'modle' Did you mean \"model\" instead of",
         ),
         (
+            ("--config=configs/quickstart.py", "--config.model.widht=2"),
+            "error: the config has no such key: 'widht' Did you mean \"width\" instead of",
+        ),
+        (
             ("--config=configs/absent.py", "--config.seed=1"),
             "error: Configuration is not available",
         ),
+        (("--config=configs/absent.py",), "error: Configuration is not available"),
         (("--config=configs/quickstart.py", "width=2"), "error: 'width=2' is no flag"),
         (
             ("--config=configs/quickstart.py:fast", "--config.seed=1"),

@@ -63,7 +63,7 @@ def test_a_command_line_holds_the_overrides_of_the_base_and_of_the_row(tmp_path)
             {"schedule.learning_rate": float("nan")},
             r"cannot work: config.schedule.learning_rate is nan",
         ),
-        ({"model.shortcut": "long"}, r"cannot work: shortcut='long': must be one of bottleneck"),
+        ({"model.shortcut": "long"}, r"cannot work: config.model: shortcut='long': must be one of"),
     ],
 )
 def test_a_row_that_cannot_work_is_named(tmp_path, row, sentence):

@@ -13,6 +13,7 @@ import pytest
 
 from mobilenet.errors import UserError
 from mobilenet.weights import cache
+from tests.helpers.waiting import wait_until
 
 _CONTENT = bytes(range(256)) * 4096  # 1 MiB
 _HASH = hashlib.sha256(_CONTENT).hexdigest()
@@ -134,8 +135,7 @@ def test_a_killed_download_leaves_no_file_of_the_name(server, folder):
         [sys.executable, "-c", program], cwd=pathlib.Path(__file__).parents[2]
     )
     try:
-        while not any(path.stat().st_size for path in folder.rglob("*") if path.is_file()):
-            assert process.poll() is None
+        wait_until(lambda: any(p.stat().st_size for p in folder.rglob("*") if p.is_file()), process)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

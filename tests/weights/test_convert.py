@@ -20,7 +20,7 @@ from mobilenet.weights.convert import convert
 from mobilenet.weights.files import read_tensors
 from mobilenet.weights.layout import TENSORFLOW_DENSE_CONV, TENSORFLOW_DEPTHWISE, TORCH_CONV
 from mobilenet.weights.pretrained import load_pretrained
-from mobilenet.weights.targets import TARGETS, all_knobs, find_target
+from mobilenet.weights.targets import TARGETS, find_target
 from tests.helpers.random_weights import draw_network
 
 _TORCH = {"padding": "symmetric", "norm_epsilon": 1e-5}
@@ -112,9 +112,8 @@ def test_timm_is_told_what_its_networks_do_not_have_by_themselves(tmp_path):
 
 
 def test_timm_has_more_sizes_than_ours():
-    knobs = all_knobs("mobilenet_v1", {"head": 1024, **_TORCH})
     architecture = create_architecture("mobilenet_v1_100", num_classes=10, head=1024, **_TORCH)
-    (code,) = find_target("timm", architecture, knobs).code(architecture, knobs, "x.safetensors")
+    (code,) = find_target("timm", architecture).code(architecture, "x.safetensors")
     assert code == (
         "model = timm.create_model('mobilenetv1_100h', num_classes=10, "
         "checkpoint_path='x.safetensors')"
@@ -147,7 +146,7 @@ def test_timm_has_more_sizes_than_ours():
 def test_what_would_give_other_logits_is_refused(to, name, knobs, message):
     architecture = create_architecture(name, num_classes=10, **knobs)
     with pytest.raises(UserError, match=message):
-        find_target(to, architecture, all_knobs(architecture.name, knobs))
+        find_target(to, architecture)
 
 
 def test_what_is_refused_is_not_written(tmp_path):
@@ -201,7 +200,7 @@ def test_a_run_is_converted_with_its_own_weights_and_images(run, tmp_path):
     for ema, expected in ((False, raw), (None, averaged)):
         loaded = load_run_or_weights(str(directory), ema=ema)
         jax.tree.map(np.testing.assert_array_equal, _leaves(loaded.model), _leaves(expected))
-    assert loaded.preprocessing.mean == (1.0, 2.0, 3.0)
+    assert loaded.model.preprocessing.mean == (1.0, 2.0, 3.0)
     code = convert(loaded, "keras", tmp_path / "x.h5")
     assert "MobileNet(input_shape=(64, 64, 3), alpha=0.25, " in code
     assert "classes=10" in code

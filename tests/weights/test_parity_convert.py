@@ -112,7 +112,7 @@ def test_published_weights_on_photographs(
     file = test_data / "weights" / folder / f"{folder}.npz"
     reference = np.load(test_data / "weights" / "reference_outputs.npz")
     pretrained = load_pretrained(name, f"{source}:{file}")
-    own = pretrained.preprocessing
+    own = pretrained.model.preprocessing
     images = np.asarray(normalize(jnp.asarray(reference["images_uint8_224"]), own.mean, own.stddev))
     path = tmp_path / f"x{TARGETS[to].ending}"
     logits = _theirs(to, path, convert(pretrained, to, path), images)

@@ -12,7 +12,7 @@ from mobilenet.factory import create_model
 from mobilenet.networks.architecture import create_architecture
 from mobilenet.networks.preprocessing import IMAGENET_MEAN, IMAGENET_STDDEV
 from mobilenet.weights.layout import backbone_tensors, classifier_tensors
-from mobilenet.weights.pretrained import load_pretrained
+from mobilenet.weights.pretrained import find_release, load_pretrained
 from mobilenet.weights.registry import SOURCES
 from tests.helpers.logits import evaluate
 
@@ -222,6 +222,14 @@ def test_every_published_file_has_an_address_a_name_and_a_network():
     for _, entry in releases:
         assert entry.url.startswith("https://")
         create_architecture(entry.family, width=entry.width, **entry.knobs)
+
+
+@pytest.mark.parametrize("source", list(SOURCES))
+def test_a_file_of_ones_own_may_be_for_images_that_are_no_square(source):
+    found = find_release("mobilenet_v2_063", f"{source}:/own.file", resolution=(96, 128))
+    assert found.preprocessing.resolution == (96, 128)
+    if source == "transformers":  # its resized short side is 32 pixels longer than the crop
+        assert found.preprocessing.eval_fraction == 96 / 128
 
 
 def test_the_resolution_chooses_among_published_files(monkeypatch):

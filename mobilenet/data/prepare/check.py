@@ -294,7 +294,3 @@ def format_split_check(check: SplitCheck, *, most: int = 20) -> str:
     if len(found.bad) > most:
         add("bad", f"and {len(found.bad) - most:,} more")
     return f"{split.split}: {split.num_examples:,} images\n{format_table(rows, 'l')}"
-
-
-def default_threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,17 +18,15 @@ from collections.abc import Callable, Iterable, Iterator
 import tqdm
 
 from mobilenet.data.images import CorruptImageError, decode_with_simplejpeg
+from mobilenet.data.prepare.names import is_litter, some
 from mobilenet.data.writer import DatasetWriter, Example, new_dataset_directory
 from mobilenet.errors import UserError
 
 _EXTENSIONS = (".jpg", ".jpeg", ".png")
 # Images all the same: outside a class folder they mean that the layout is not what we think.
 _OTHER_IMAGE_EXTENSIONS = (".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
-# Written by desktops, like every name that begins with a dot.
-_SYSTEM_NAMES = ("__MACOSX", "Thumbs.db", "desktop.ini")
 _ORDER_SEED = 0
 _CHUNK = 256  # images read and checked at a time
-_NAMES_SHOWN = 5
 _LAYOUT = "the layout must be split/class/image, for example train/cat/1.jpg"
 
 
@@ -240,11 +238,13 @@ def _arrange(source: pathlib.Path, listing: _Listing) -> tuple[dict[str, list[_F
             for class_name in parts[1:]:
                 classes.setdefault(class_name, [])
     if misplaced:
-        raise ImageFolderError(f"{source} holds {_some(misplaced)} in the wrong place: {_LAYOUT}.")
+        raise ImageFolderError(
+            f"{source} holds {some(sorted(misplaced))} in the wrong place: {_LAYOUT}."
+        )
     if foreign:
         raise ImageFolderError(
-            f"{source} holds {_some(foreign)} in class folders: convert them to .jpg or .png, or "
-            "remove them."
+            f"{source} holds {some(sorted(foreign))} in class folders: convert them to .jpg or "
+            ".png, or remove them."
         )
     if not images:
         raise ImageFolderError(f"{source} holds no images (.jpg, .jpeg or .png): {_LAYOUT}.")
@@ -329,10 +329,4 @@ def _class_of(file: _File) -> str:
 
 
 def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") or part in _SYSTEM_NAMES for part in path.split("/"))
-
-
-def _some(paths: list[str]) -> str:
-    shown = ", ".join(sorted(paths)[:_NAMES_SHOWN])
-    more = len(paths) - _NAMES_SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    return any(is_litter(part) for part in path.split("/"))

@@ -11,15 +11,14 @@ from mobilenet.data.prepare.imagenet.labels import (
     check_class_of,
     check_classes,
     class_numbers,
-    some,
     validation_labels,
 )
 from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Listing, Member
 from mobilenet.data.prepare.imagenet.workers import Workers
+from mobilenet.data.prepare.names import is_litter, some
 
 _VALIDATION_FOLDERS = ("val", "validation")
 _EXTENSIONS = (".jpeg", ".jpg")
-_SYSTEM_NAMES = ("Thumbs.db", "desktop.ini")  # written by desktops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +94,7 @@ def _subfolders(folder: pathlib.Path) -> list[str]:
 
 def _refuse_files(folder: pathlib.Path) -> None:
     with os.scandir(folder) as entries:
-        files = sorted(e.name for e in entries if not e.is_dir() and not _is_litter(e.name))
+        files = sorted(e.name for e in entries if not e.is_dir() and not is_litter(e.name))
     if files:
         raise ImagenetError(
             f"{folder} holds {some(files)} beside its class folders: move or remove it."
@@ -106,7 +105,7 @@ def _list_images(folder: _Folder) -> list[Member]:
     images = []
     with os.scandir(folder.path) as entries:
         for entry in entries:
-            if _is_litter(entry.name):
+            if is_litter(entry.name):
                 continue
             path = pathlib.Path(folder.path, entry.name)
             if not entry.name.lower().endswith(_EXTENSIONS) or entry.is_dir():
@@ -120,7 +119,3 @@ def _list_images(folder: _Folder) -> list[Member]:
             images.append(Member(entry.name, -1, 0, -1, status.st_size, status.st_mtime_ns))
     # The order in which the file system gives them differs between machines.
     return sorted(images)
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name in _SYSTEM_NAMES

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 import tensorflow_datasets as tfds
 
+from mobilenet.data.prepare.names import some
 from mobilenet.errors import UserError
 
 _TFDS_FOLDER = "datasets/imagenet2012"
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 # The wnid that the official names of training images begin with, such as n01440764_10026.JPEG.
 _TRAINING_NAME = re.compile(r"(n\d{8})_\d+\.JPEG")
-_SHOWN = 5
 
 
 class ImagenetError(UserError, ValueError):
@@ -132,12 +132,6 @@ def validation_labels(
             f"{where}: it needs one class a line in the order of the sorted file names."
         )
     return {name: class_numbers()[line] for name, line in zip(names, lines, strict=True)}
-
-
-def some(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def tfds_text(name: str) -> str:

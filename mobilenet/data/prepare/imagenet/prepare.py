@@ -23,11 +23,12 @@ from mobilenet.data.prepare.imagenet.shards import (
     write_shard,
 )
 from mobilenet.data.prepare.imagenet.sources import list_source
+from mobilenet.data.prepare.imagenet.tfrecords import NAME
 from mobilenet.data.prepare.imagenet.workers import Workers
 from mobilenet.data.writer import check_absent, image_features, locked_directory, shard_path
 from mobilenet.errors import UserError, os_errors_explained
+from mobilenet.runtime.environment import usable_cores
 
-NAME = "imagenet2012"
 VERSION = "5.1.0"  # TFDS's, since it has a test split, which we leave out
 
 _BAD_SHOWN = 100
@@ -94,7 +95,7 @@ def prepare_imagenet(
     final = parent / VERSION
     check_absent(final, overwrite=overwrite, other="another data_dir")
     if num_workers is None:
-        num_workers = len(os.sched_getaffinity(0))
+        num_workers = usable_cores()
     with Workers(num_workers) as workers:
         listing = list_source(
             source,

@@ -6,11 +6,12 @@ import pathlib
 
 from mobilenet.data.known import KNOWN_DATASETS
 from mobilenet.data.prepare.imagenet.folders import list_folders
-from mobilenet.data.prepare.imagenet.labels import ImagenetError, some
+from mobilenet.data.prepare.imagenet.labels import ImagenetError
 from mobilenet.data.prepare.imagenet.listing import TRAIN, VALIDATION, Listing
 from mobilenet.data.prepare.imagenet.tars import TRAIN_TAR, VALIDATION_TAR, list_tars
 from mobilenet.data.prepare.imagenet.tfrecords import find_preparation, list_tfrecords
 from mobilenet.data.prepare.imagenet.workers import Workers
+from mobilenet.data.prepare.names import some
 
 NUM_EXAMPLES = KNOWN_DATASETS["imagenet2012"].splits
 
