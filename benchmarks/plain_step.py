@@ -1,6 +1,6 @@
 """The training step of a config with a plain Flax network, to compare compiled programs with."""
 
-import functools
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,9 @@ from jaxtyping import Array
 
 from benchmarks.plain_flax import PlainFunction, PlainMobileNet, split_plain
 from mobilenet.networks.functional import TrainFunction, Tree
-from mobilenet.runs.state import TrainState, create_state
-from mobilenet.runtime import mesh as meshes
-from mobilenet.training.experiment import Experiment
-from mobilenet.training.optimizer import make_optimizer
-from mobilenet.training.schedule import make_schedule
-from mobilenet.training.step import TrainStep, make_train_step
+from mobilenet.runs.state import TrainState
+from mobilenet.training.experiment import Experiment, compile_training
+from mobilenet.training.step import TrainStep
 
 
 def build_plain_step(
@@ -29,25 +26,19 @@ def build_plain_step(
     them as one group; without it, the global batch. The network has no dropout, pads as TensorFlow
     does and knows the shortcuts between bottlenecks only (`benchmarks.plain_flax`).
     """
-    network, mesh = experiment.network, experiment.network.mesh
+    network = experiment.network
     dtype = jnp.dtype(config.compute_dtype)
     plain = nnx.eval_shape(lambda: PlainMobileNet(network.architecture, dtype))
     is_local = network.architecture.norm_group_size is not None
     apply, params, batch_stats = split_plain(plain)
-    train = _train_function(apply, mesh if is_local else None)
-    schedule = make_schedule(config.schedule, experiment.total_steps, experiment.steps_per_epoch)
-    optimizer = make_optimizer(config.optimizer, schedule, params, network.module.task_parameters)
-    whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
-    step = jax.jit(
-        make_train_step(train, network.task, optimizer, schedule, config),
-        in_shardings=(whole, split),
-        out_shardings=(whole, whole),
-        donate_argnums=0,
+    train = _train_function(apply, network.mesh if is_local else None)
+    functions = network.functions._replace(train=train)
+    other = dataclasses.replace(
+        network, functions=functions, params=params, batch_stats=batch_stats
     )
-    create = functools.partial(
-        create_state, optimizer=optimizer, with_ema=config.ema_decay is not None
-    )
-    return step, jax.eval_shape(create, params, batch_stats)
+    lengths = (experiment.total_steps, experiment.steps_per_epoch)
+    step, make_state = compile_training(config, other, *lengths)
+    return step, jax.eval_shape(make_state, params, batch_stats)
 
 
 def _train_function(apply: PlainFunction, mesh: Mesh | None) -> TrainFunction:

@@ -63,7 +63,7 @@ def draw_curves(groups: Sequence[Group], label: Callable[[Group], str], *, title
     curves = [gather(group, label(group)) for group in groups]
     several = any(curve.seeds > 1 for curve in curves)
     spread = " Lines: mean, bands: minimum to maximum over seeds." if several else ""
-    caption = f"{describe(groups)}.{spread} Evaluated on all of the split, without augmentation."
+    caption = f"{describe(groups)}.{spread} Evaluated on the whole split, without augmentation."
     figure = new_figure(7.6, 3.9, title=title, caption=caption)
     whole, end = figure.subplots(1, 2)
     for curve, look in zip(curves, LOOKS, strict=False):

@@ -84,21 +84,7 @@ def build_experiment(
     eval_steps = resolve(config.evaluation, "every", within="config.evaluation") or total_steps
     checkpoint_steps = resolve(config.checkpoint, "every", within="config.checkpoint")
 
-    schedule = make_schedule(config.schedule, total_steps, steps_per_epoch)
-    optimizer = make_optimizer(
-        config.optimizer, schedule, network.params, network.module.task_parameters
-    )
-    whole, split = meshes.replicated(mesh), meshes.split_over_images(mesh)
-    create = functools.partial(
-        create_state, optimizer=optimizer, with_ema=config.ema_decay is not None
-    )
-
-    train_step = jax.jit(
-        make_train_step(network.functions.train, network.task, optimizer, schedule, config),
-        in_shardings=(whole, split),
-        out_shardings=(whole, whole),
-        donate_argnums=0,
-    )
+    train_step, make_state = compile_training(config, network, total_steps, steps_per_epoch)
     return Experiment(
         network=network,
         total_steps=total_steps,
@@ -106,9 +92,30 @@ def build_experiment(
         eval_steps=eval_steps,
         checkpoint_steps=checkpoint_steps or eval_steps,
         train_step=train_step,
-        abstract_state=jax.eval_shape(create, network.params, network.batch_stats),
-        make_state=jax.jit(create, out_shardings=whole),
+        abstract_state=jax.eval_shape(make_state, network.params, network.batch_stats),
+        make_state=make_state,
     )
+
+
+def compile_training(
+    config: ml_collections.ConfigDict, network: Network, total_steps: int, steps_per_epoch: float
+) -> tuple[TrainStep, Callable[[Tree, Tree], TrainState]]:
+    """Returns the step, which consumes the state, and what makes the first state of weights."""
+    schedule = make_schedule(config.schedule, total_steps, steps_per_epoch)
+    optimizer = make_optimizer(
+        config.optimizer, schedule, network.params, network.module.task_parameters
+    )
+    whole, split = meshes.replicated(network.mesh), meshes.split_over_images(network.mesh)
+    create = functools.partial(
+        create_state, optimizer=optimizer, with_ema=config.ema_decay is not None
+    )
+    step = jax.jit(
+        make_train_step(network.functions.train, network.task, optimizer, schedule, config),
+        in_shardings=(whole, split),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+    )
+    return step, jax.jit(create, out_shardings=whole)
 
 
 def _check_fused_expansions(module: MobileNet, mesh: Mesh, images: int) -> None:
